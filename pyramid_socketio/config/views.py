@@ -1,0 +1,84 @@
+"""The views of the resource, ``/socket.io/``: where an HTTP request becomes a session, and the browser client."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pyramid.exceptions import ConfigurationError
+from pyramid.interfaces import PHASE3_CONFIG, IRoutesMapper
+from pyramid.response import Response
+from pyramid.security import NO_PERMISSION_REQUIRED
+
+from ..interfaces import CANNOT_SERVE, CONNECTION
+from .clientfiles import ClientFiles
+
+if TYPE_CHECKING:
+    from pyramid.config import Configurator
+    from pyramid.request import Request
+
+    from ..namespace import SocketIO
+
+__all__ = ["CLIENT_ROUTE", "RESOURCE_ROUTE", "Handshake", "add_resource"]
+
+log = logging.getLogger(__name__)
+
+RESOURCE_ROUTE = "pyramid_socketio.resource"
+CLIENT_ROUTE = "pyramid_socketio.client"
+
+#: After all routes of the application, wherever it adds them.
+_LAST = PHASE3_CONFIG + 1
+
+
+class Handshake:
+    """View of the resource: asks for an answer to a request that belongs to no session yet."""
+
+    def __init__(self, engine: SocketIO) -> None:
+        self._answer = engine.answer
+        self._warned = False
+
+    def __call__(self, _context: object, request: Request) -> Response:
+        environ = request.environ
+        if CONNECTION not in environ:
+            return self._refuse()
+        answer = self._answer(environ)
+        headers = answer.headers
+        if answer.status not in (101, 204):  # these have no body, and RFC 9110 section 8.6 forbids to state its length
+            headers = [*headers, ("Content-Length", str(len(answer.body)))]
+        return Response(app_iter=[answer.body], status=f"{answer.status} {answer.reason}", headerlist=headers)
+
+    def _refuse(self) -> Response:
+        if not self._warned:
+            self._warned = True
+            log.warning("A Socket.IO client cannot be served. %s", CANNOT_SERVE)
+        return Response(f"{CANNOT_SERVE}\n", status=501, content_type="text/plain", charset="utf-8")
+
+
+def add_resource(config: Configurator, engine: SocketIO) -> None:
+    """Add routes and views of the resource; they answer before any other route of the application that matches.
+
+    Not before one that the application has for the resource itself, such as ``socket.io/*remaining`` with a view that
+    calls ``socketio_manage``.
+    """
+    settings = engine.settings
+    if not settings.resource:
+        raise ConfigurationError("socketio.resource must not be empty")
+    base = f"/{settings.resource}"
+    config.add_route(CLIENT_ROUTE, base + r"/{name:socket\.io[.\w]*\.js(?:\.map)?}", request_method=("GET", "HEAD"))
+    config.add_route(RESOURCE_ROUTE, base + "{path:(?:/.*)?}")
+    for route, view in ((CLIENT_ROUTE, ClientFiles(settings.client)), (RESOURCE_ROUTE, Handshake(engine))):
+        # Sessions have origin checks of their own; a CSRF token is nothing that a Socket.IO client could send.
+        config.add_view(view, route_name=route, permission=NO_PERMISSION_REQUIRED, require_csrf=False)
+    config.action(None, _arrange, args=(config,), order=_LAST)
+
+
+def _arrange(config: Configurator) -> None:
+    mapper = config.registry.getUtility(IRoutesMapper)
+    routes, client, resource = mapper.routelist, mapper.get_route(CLIENT_ROUTE), mapper.get_route(RESOURCE_ROUTE)
+    routes.remove(client)
+    routes.remove(resource)
+    # The application's own routes of the resource: "/socket.io/*remaining", but not "/socket.iox".
+    base = resource.pattern.partition("{")[0].lstrip("/")
+    own = [n for n, route in enumerate(routes, 1) if f"{route.pattern.lstrip('/')}/".startswith(f"{base}/")]
+    routes.insert(own[-1] if own else 0, resource)
+    routes.insert(0, client)

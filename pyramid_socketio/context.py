@@ -1,0 +1,504 @@
+"""The class that applications subclass: messages become calls of its methods."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final, TypeVar, cast
+
+import gevent
+from gevent.event import Event
+from pyramid.httpexceptions import HTTPException
+from pyramid.interfaces import IJSONAdapter, IRendererFactory
+from zope.interface import providedBy
+
+from .errors import CloseReason, ConnectRefused, SessionClosed, SocketIOError
+from .interfaces import AUTH, CANNOT_SERVE, CONNECTION, SOCKET, ISocketIOEngine
+from .namespace import Connector, Context, NamespaceSocket, SocketIO
+from .protocol.http import escape
+from .settings import parse_settings
+
+__all__ = ["KeyAssertError", "SocketIOContext", "message", "refusal", "require_connection", "socketio_manage"]
+
+log = logging.getLogger(__name__)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: What reads as ``_`` in a name, so that "cursor:move" finds ``msg_cursor_move``.
+_FOLD: Final = str.maketrans(dict.fromkeys("-:./ ", "_"))
+
+_PREFIXES: Final = ("msg_", "event_")
+
+#: A fixed text: what went wrong inside is for the log, not for the client.
+_INTERNAL_ERROR: Final = ("internal_error", "The server could not handle this message")
+
+
+class KeyAssertError(SocketIOError):
+    """Raised by :meth:`SocketIOContext.assert_keys`, after the client was told; the message is skipped."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+def message(name: str) -> Callable[[F], F]:
+    """Make a method of a context the handler of the messages and events called exactly ``name``."""
+
+    def decorate(method: F) -> F:
+        names = (*getattr(method, "_socketio_names", ()), name)
+        method._socketio_names = names  # type: ignore[attr-defined]
+        return method
+
+    return decorate
+
+
+def require_connection(method: F) -> F:
+    """End the greenlet that calls the method when the client is gone."""
+
+    @functools.wraps(method)
+    def checked(self: SocketIOContext, *args: Any, **kwargs: Any) -> Any:
+        if self.io is None or not self.io.connected():
+            raise gevent.GreenletExit
+        return method(self, *args, **kwargs)
+
+    return cast(F, checked)
+
+
+class SocketIOContext:
+    """One client in one namespace, for as long as it is connected.
+
+    Subclass it and write methods. In the order in which they run:
+
+    - ``connect()``: the client asks to come in; refuse with :class:`~pyramid_socketio.ConnectRefused` or an
+      ``HTTPException``. Runs inside the CONNECT request, with its transaction.
+    - ``msg_<type>(msg)`` for ``{type: "<type>", ...}``, and ``msg_<name>(*args)`` for other events. What it returns is the
+      acknowledgement (a tuple: several arguments); a context that it returns takes over.
+    - ``unknown(name, *args)``: messages that no method handles.
+    - ``disconnect()``: once, however it ended; ``disconnect_reason`` says how.
+
+    Handlers of one context run one after the other, each in a greenlet, so they may block. Everything that sends
+    never blocks.
+
+    Args:
+        request: the CONNECT request; later ``self.request`` is a slim copy of it.
+        in_type: the key of incoming messages that names their type.
+        out_type: the key of outgoing messages that names their type.
+        debug: whether :meth:`debug` logs.
+        json_dumps: what writes outgoing data instead of the package's own encoder; slower.
+        json_loads: what reads incoming data likewise.
+    """
+
+    #: Wire name to method name; made once per class, so that a name from the wire never reaches ``getattr``.
+    _handlers: ClassVar[dict[str, str]] = {}
+
+    #: The socket: ``io.session_id``, ``io.transport``, ``io.revision``, ``io.connected()``.
+    io: Any = None
+    _parent: SocketIOContext | None = None
+    _greenlets: set[gevent.Greenlet] | None = None
+    _callbacks: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] | None = None
+    _in_type = "type"
+    _out_type = "type"
+    _debug = False
+    _json_dumps: Callable[[Any], str | bytes] | None = None
+    _json_loads: Callable[[str], Any] | None = None
+    _over = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        methods: dict[str, str] = {}
+        for base in reversed(cls.__mro__):
+            for attribute, value in vars(base).items():
+                for prefix in _PREFIXES:
+                    if attribute.startswith(prefix) and len(attribute) > len(prefix):
+                        methods[attribute[len(prefix) :]] = attribute
+                for name in getattr(value, "_socketio_names", ()):
+                    methods[name] = attribute
+        cls._handlers = {name: method for name, method in methods.items() if callable(getattr(cls, method, None))}
+
+    def __init__(
+        self,
+        request: Any,
+        in_type: str = "type",
+        out_type: str = "type",
+        debug: bool = False,
+        json_dumps: Callable[[Any], str | bytes] | None = None,
+        json_loads: Callable[[str], Any] | None = None,
+    ) -> None:
+        self.request = request
+        io = request.environ.get("socketio")
+        if io is not None:
+            self.io = io
+        # Most contexts keep the defaults, which cost no memory on the class.
+        if in_type != "type":
+            self._in_type = in_type
+        if out_type != "type":
+            self._out_type = out_type
+        if debug:
+            self._debug = True
+        if json_dumps is not None:
+            self._json_dumps = json_dumps
+        if json_loads is not None:
+            self._json_loads = json_loads
+
+    # To be written by applications
+
+    def connect(self) -> None:
+        """Hook: the client asks to come in."""
+
+    def disconnect(self) -> None:
+        """Hook: the client is gone."""
+
+    def unknown(self, name: str, *args: Any) -> Any:
+        """Hook: no method handles the message ``name``. By default the client gets the error ``unknown_command``."""
+        return self.error("unknown_command", f"Command unknown: {escape(name, 100)}")
+
+    # Who and what
+
+    @property
+    def id(self) -> str | None:
+        """The client's public id."""
+        return None if self.io is None else str(self.io.id)
+
+    @property
+    def disconnect_reason(self) -> str | None:
+        """Why the client is gone, one of :class:`~pyramid_socketio.errors.CloseReason`; ``None`` while it is there."""
+        return None if self.io is None else cast("str | None", self.io.reason)
+
+    def debug(self, msg: str, *args: Any) -> None:
+        """Log ``msg % args`` with the client's id, where the context was made with ``debug=True``."""
+        if self._debug:
+            log.info(f"%s: {msg}", self.id, *args)
+
+    # Sending
+
+    def json_default(self, value: Any) -> Any:
+        """JSON for a value that has none, as Pyramid's JSON renderer makes it: ``__json__`` methods and adapters."""
+        if hasattr(value, "__json__"):
+            return value.__json__(self.request)
+        renderer = self.request.registry.queryUtility(IRendererFactory, name="json")
+        if renderer is not None and hasattr(renderer, "components"):
+            adapter = renderer.components.adapters.lookup((providedBy(value),), IJSONAdapter)
+            if adapter is not None:
+                return adapter(value, self.request)
+        raise TypeError(f"{type(value).__name__} is not JSON serializable; give it a __json__ method or an adapter")
+
+    def _out(self, data: list[Any]) -> list[Any]:
+        if self._json_dumps is None:
+            return data
+        return [data[0], *(json.loads(self._json_dumps(value)) for value in data[1:])]
+
+    def msg(self, msg_type: str, dictobj: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Send ``{"type": msg_type, ...}``; ``dictobj`` is merged in first, then the keywords."""
+        out = {self._out_type: msg_type}
+        if dictobj:
+            out.update(dictobj)
+        out.update(kwargs)
+        self.send(out)
+
+    def error(self, code: str, msg: str) -> dict[str, Any]:
+        """Send ``{"type": "error", "error": code, "msg": msg}``.
+
+        Returns:
+            What was sent, so that a handler may return it as the acknowledgement too.
+        """
+        out = {self._out_type: "error", "error": code, "msg": msg}
+        self.send(out)
+        return out
+
+    def send(self, msg: Any) -> None:
+        """Send ``msg`` as the event ``message``: what the client gets by ``socket.on("message", ...)``."""
+        self.io.send_event(self._out(["message", msg]), self.json_default)
+
+    def send_event(self, name: str, *args: Any) -> None:
+        """Send the event ``name``."""
+        self.io.send_event(self._out([name, *args]), self.json_default)
+
+    def emit(self, event: str, *args: Any, ack: Callable[..., None] | None = None) -> None:
+        """Send an event.
+
+        Args:
+            ack: called with the client's answer, in its turn among this context's messages. Not called when the client
+                goes away before.
+        """
+        data = self._out([event, *args])
+        if ack is None:
+            self.io.send_event(data, self.json_default)
+        else:
+            self.io.request_ack(data, ack, self.json_default)
+
+    def call(self, event: str, *args: Any, timeout: float = 60.0) -> Any:
+        """Send an event and wait for the client's answer.
+
+        Returns:
+            ``None`` where the answer has no argument, the argument itself where it has one, else a list.
+
+        Raises:
+            AckTimeout: no answer within ``timeout`` seconds.
+            SessionClosed: the client is gone.
+        """
+        answer = self.io.call(self._out([event, *args]), timeout, self.json_default)
+        return answer[0] if len(answer) == 1 else (answer or None)
+
+    def broadcast(self, msg: Any) -> None:
+        """Send ``msg`` to all other clients of the namespace."""
+        self.broadcast_event("message", msg)
+
+    def broadcast_event(self, name: str, *args: Any) -> None:
+        """Send an event to all other clients of the namespace."""
+        self._broadcast([name, *args], self.io)
+
+    def send_and_broadcast(self, msg: Any) -> None:
+        """Send ``msg`` to all clients of the namespace, this one included."""
+        self._broadcast(["message", msg], None)
+
+    def _broadcast(self, data: list[Any], skip: NamespaceSocket | None) -> None:
+        io = self.io
+        io.connection.owner.broadcast(io.namespace, self._out(data), skip, self.json_default)
+
+    # Greenlets
+
+    def spawn(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> gevent.Greenlet:
+        """Run a function in a greenlet that the context owns: it is killed when the client is gone.
+
+        An error in it is logged, and told to the client as a fixed text.
+        """
+        if self._over:
+            raise SessionClosed(self.disconnect_reason or CloseReason.CLIENT)
+        if self._greenlets is None:
+            self._greenlets = set()
+        greenlet = gevent.spawn(self._run_owned, callable, args, kwargs)
+        self._greenlets.add(greenlet)
+        greenlet.rawlink(self._greenlets.discard)
+        return greenlet
+
+    def _run_owned(self, callable: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            return callable(*args, **kwargs)
+        except Exception:
+            log.exception("a greenlet of %s failed, client %s", type(self).__name__, self.id)
+            self._tell_internal_error()
+            return None
+
+    def kill(self, recursive: bool = True) -> SocketIOContext | None:
+        """End the context: its greenlets are killed, its ``disconnect`` runs.
+
+        Args:
+            recursive: end the contexts below it too, and the namespace for this client. Otherwise the context that it was
+                switched from takes over: return what this returns.
+        """
+        parent = self._parent
+        if recursive or parent is None:
+            if self.io is not None:
+                self.io.disconnect()
+            if self.io is None or self.io.context is None:
+                self.stop()  # not connected yet: there is nothing else to end
+            return None
+        self._parent = None
+        self.stop()
+        self._finish()
+        return parent
+
+    def switch(self, new_context: type[SocketIOContext], *args: Any, **kwargs: Any) -> SocketIOContext:
+        """Make the context that is to handle the next messages; return it from the handler.
+
+        This one lies below it until :meth:`kill` with ``recursive=False`` ends the new one.
+        """
+        context = new_context(self.request, *args, **kwargs)
+        context.io = self.io
+        context._parent = self
+        context._in_type = self._in_type
+        context._out_type = self._out_type
+        return context
+
+    def on_disconnect(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Call ``callback`` when the client is gone, after :meth:`disconnect`."""
+        if self._callbacks is None:
+            self._callbacks = []
+        self._callbacks.append((callback, args, kwargs))
+
+    # Receiving
+
+    def assert_keys(self, msg: Any, elements: str | Iterable[str]) -> None:
+        """Skip the message, and tell the client, unless it has all these keys.
+
+        Raises:
+            KeyAssertError: let it pass through the handler.
+        """
+        keys = (elements,) if isinstance(elements, str) else tuple(elements)
+        if not isinstance(msg, dict) or any(key not in msg for key in keys):
+            kind = msg.get(self._in_type) if isinstance(msg, dict) else None
+            raise KeyAssertError(f"Msg type '{escape(str(kind), 100)}' should include all those keys: {', '.join(keys)}")
+
+    def handle_event(self, data: list[Any], wants_ack: bool) -> list[Any] | None:
+        """Call the handler of an event; see :class:`pyramid_socketio.namespace.Context`."""
+        try:
+            result = self._dispatch(data)
+        except KeyAssertError as error:
+            result = self.error("bad_request", error.text)
+        except gevent.GreenletExit:
+            return None
+        except Exception:
+            log.exception(
+                "%s failed to handle %s, client %s, namespace %s",
+                type(self).__name__,
+                escape(repr(data[0]), 100),
+                self.id,
+                self.io.namespace,
+            )
+            result = self._tell_internal_error()
+        if isinstance(result, SocketIOContext):
+            self._take_over(result)
+            return None
+        if not wants_ack or result is None:
+            return None
+        return list(result) if isinstance(result, tuple) else [result]
+
+    def _dispatch(self, data: list[Any]) -> Any:
+        name = data[0]
+        args = data[1:]
+        if self._json_loads is not None:
+            args = [self._json_loads(json.dumps(value)) for value in args]
+        if name == "message" and "message" not in self._handlers:
+            # What `socket.send(obj)` sends: the type is inside.
+            msg = args[0] if len(args) == 1 else None
+            if type(msg) is not dict:
+                return self.error("bad_request", "Your message needs to be JSON-formatted")
+            name = msg.get(self._in_type)
+            if type(name) is not str:
+                return self.error("bad_request", f"You need a '{self._in_type}' attribute in your message")
+        elif name == "message" and len(args) == 1 and type(args[0]) is dict and type(args[0].get(self._in_type)) is str:
+            name = args[0][self._in_type]
+        handlers = self._handlers
+        method = handlers.get(name)
+        if method is None:
+            if type(name) is not str:
+                return self.error("bad_request", "The name of an event is a text")
+            method = handlers.get(name.translate(_FOLD))
+            if method is None:
+                return self.unknown(name, *args)
+        return getattr(self, method)(*args)
+
+    def _tell_internal_error(self) -> dict[str, Any] | None:
+        if self.io is None or not self.io.connected():
+            return None
+        return self.error(*_INTERNAL_ERROR)
+
+    def _take_over(self, context: SocketIOContext) -> None:
+        """From now on ``context`` handles the messages."""
+        io = self.io
+        context.io = io
+        if context is not self:
+            io.context = context
+
+    # The end
+
+    def stop(self) -> None:
+        """Kill what was spawned, here and in the contexts below; see :class:`pyramid_socketio.namespace.Context`."""
+        self._over = True
+        current = gevent.getcurrent()
+        for greenlet in tuple(self._greenlets or ()):
+            if greenlet is not current:
+                greenlet.kill(block=False)
+        if self._parent is not None:
+            self._parent.stop()
+
+    def finish(self, reason: str) -> None:
+        """Run ``disconnect`` and the callbacks, here and then in the contexts below."""
+        context: SocketIOContext | None = self
+        while context is not None:
+            context._finish()
+            context = context._parent
+
+    def _finish(self) -> None:
+        current = gevent.getcurrent()
+        owned = [greenlet for greenlet in self._greenlets or () if greenlet is not current]
+        if owned:
+            gevent.killall(owned, timeout=self.io.session.settings.close_timeout)
+        self._guarded(self.disconnect)
+        callbacks, self._callbacks = self._callbacks, None
+        for callback, args, kwargs in callbacks or ():
+            self._guarded(callback, *args, **kwargs)
+
+    def _guarded(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        try:
+            callback(*args, **kwargs)
+        except gevent.GreenletExit:
+            pass
+        except Exception:
+            log.exception("%s failed while ending, client %s", type(self).__name__, self.id)
+
+
+def refusal(error: HTTPException) -> ConnectRefused:
+    """What a client is told for an HTTP status: a fixed text, and the status."""
+    return ConnectRefused(error.title, {"status": error.status_int})
+
+
+def socketio_manage(context: SocketIOContext) -> str:
+    """Serve a client with ``context``, from within a view of the application's own; returns when it is gone.
+
+    The answer to the client goes out here, so what the view returns is not sent. The client connects to the namespace
+    ``/`` with this context; to other namespaces as they are registered, where the package is included.
+
+    Args:
+        context: made by the view with its request.
+
+    Returns:
+        A text for the view to return, as the original did.
+
+    Raises:
+        RuntimeError: the request is not served by a server of this package.
+    """
+    environ = context.request.environ
+    exchange = environ.get(CONNECTION)
+    if exchange is None:
+        raise RuntimeError(CANNOT_SERVE)
+    socketio = _socketio_of(context.request.registry, exchange.defaults)
+    managed = _Managed(context, socketio.connect)
+    answer = socketio.answer(environ, managed.connect, managed.closed)
+    exchange.answer_early(environ, answer.status, answer.headers, answer.body)
+    if answer.status in (101, 200):
+        managed.over.wait()
+    return "done"
+
+
+class _Managed:
+    """A client that a view serves with a context of its own."""
+
+    def __init__(self, context: SocketIOContext, elsewhere: Connector | None) -> None:
+        self.context = context
+        self.over = Event()
+        self._elsewhere = elsewhere
+        self._taken = False
+
+    def connect(self, socket: NamespaceSocket, auth: Any) -> Context:
+        """The connector: the main namespace is the view's, others are where they always are."""
+        if socket.namespace != "/" or self._taken:
+            if self._elsewhere is None:
+                raise ConnectRefused("Invalid namespace")
+            return self._elsewhere(socket, auth)
+        context = self.context
+        context.request.environ.update({SOCKET: socket, AUTH: auth})
+        context.io = socket
+        try:
+            context.connect()
+        except HTTPException as error:
+            raise refusal(error) from None
+        context.on_disconnect(self.over.set)
+        self._taken = True
+        return context
+
+    def closed(self) -> None:
+        """The session is over; the context, where there is one, may still be running its ``disconnect``."""
+        if not self._taken:
+            self.over.set()
+
+
+def _socketio_of(registry: Any, defaults: dict[str, Any]) -> SocketIO:
+    socketio: SocketIO | None = registry.queryUtility(ISocketIOEngine)
+    if socketio is None:
+        # The package is not included: the settings count all the same.
+        socketio = SocketIO(parse_settings(registry.settings or {}, defaults))
+        registry.registerUtility(socketio, ISocketIOEngine)
+    return socketio

@@ -1,0 +1,280 @@
+"""A connected socket, watched and written to from the hub."""
+
+from __future__ import annotations
+
+import logging
+import socket as _names
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final
+
+from gevent import get_hub
+
+from .timers import Timer, Timers
+
+__all__ = ["Wire"]
+
+log = logging.getLogger(__name__)
+
+READ: Final = 1
+WRITE: Final = 2
+
+#: Bytes read at a time. More would let one client keep the others waiting.
+READ_SIZE: Final = 65536
+
+#: What a peer may still send after the connection was closed for it, before it is reset.
+LINGER_BYTES: Final = 65536
+
+
+def _ignore(_: Any) -> None:
+    """What a closed wire tells."""
+
+
+class Wire:
+    """A non-blocking socket: a read watcher, direct sends, and a bounded outbox for what the kernel does not take.
+
+    Everything here runs in the hub or in whichever greenlet sends, and never blocks.
+
+    Args:
+        sock: a raw socket (``_socket.socket``); the wire owns it from now on.
+        receive: called with each piece of data that arrives, at most 64 KiB.
+        lost: called once, with an exception or ``None``, when the peer closed or broke the connection, or when it did
+            not read for ``write_timeout`` or more than ``max_outbox_bytes`` wait for it (``BufferError``). Not called
+            after :meth:`close` or :meth:`abort`.
+    """
+
+    __slots__ = (
+        "_draining",
+        "_lingered",
+        "_outbox",
+        "_progress",
+        "_reader",
+        "_timer",
+        "_writer",
+        "closing",
+        "fd",
+        "lost",
+        "max_outbox_bytes",
+        "outbox_bytes",
+        "paused",
+        "receive",
+        "sock",
+        "timers",
+        "write_timeout",
+    )
+
+    def __init__(
+        self,
+        sock: Any,
+        timers: Timers,
+        receive: Callable[[bytes], None],
+        lost: Callable[[BaseException | None], None],
+        max_outbox_bytes: int = 1_048_576,
+        write_timeout: float = 10.0,
+    ) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.fd: int = sock.fileno()
+        self.timers = timers
+        self.receive = receive
+        self.lost = lost
+        self.max_outbox_bytes = max_outbox_bytes
+        self.write_timeout = write_timeout
+        self.outbox_bytes = 0
+        #: Whether reading is stopped; what the peer sends stays in the kernel, and TCP slows the peer down.
+        self.paused = False
+        #: Nothing is sent or received any more; what is in the outbox still goes out.
+        self.closing = False
+        self._outbox: deque[bytes] | None = None
+        self._writer: Any = None
+        self._timer: Timer | None = None
+        self._progress = 0.0
+        self._lingered = -1
+        self._draining: Callable[[], None] | None = None
+        self._reader = get_hub().loop.io(self.fd, READ)
+        self._reader.start(self._readable)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the socket is closed."""
+        return self.sock is None
+
+    # Reading
+
+    def pause(self) -> None:
+        """Stop reading."""
+        if not self.paused and self.sock is not None:
+            self.paused = True
+            self._reader.stop()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self.paused and self.sock is not None:
+            self.paused = False
+            self._reader.start(self._readable)
+
+    def _readable(self) -> None:
+        try:
+            data = self.sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if self.closing:
+            self._swallow(data)
+        elif data:
+            try:
+                self.receive(data)
+            except Exception as error:
+                # Whatever goes wrong here ends this connection, never the loop.
+                log.exception("unexpected error while receiving")
+                self._lose(error)
+        else:
+            self._lose(None)
+
+    def _lose(self, error: BaseException | None) -> None:
+        if self.sock is None:
+            return
+        lost = self.lost
+        closing = self.closing
+        self.abort()
+        if not closing:
+            lost(error)
+
+    # Writing
+
+    def send(self, data: bytes) -> None:
+        """Send ``data`` now, or as soon as the peer reads. Never blocks, never raises.
+
+        A frame is never interleaved with another: what is sent while the outbox has something goes behind it.
+        """
+        if self._outbox is None:
+            try:
+                sent = self.sock.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                self._lose(error)
+                return
+            except AttributeError:  # closed: cheaper than a look before every send
+                return
+            if sent == len(data):
+                return
+            self._outbox = deque()
+            self._progress = monotonic()
+            self._keep(data[sent:])
+            if self._writer is None:
+                self._writer = get_hub().loop.io(self.fd, WRITE)
+            self._writer.start(self._writable)
+            self._timer = self.timers.schedule(self.write_timeout, self._stalled)
+        elif not self.closing:
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        assert self._outbox is not None
+        self._outbox.append(data)
+        self.outbox_bytes += len(data)
+        # One message of any allowed size may wait; it is the next one that makes a slow consumer.
+        if self.outbox_bytes > self.max_outbox_bytes and len(self._outbox) > 1:
+            self._lose(BufferError("too much is waiting for the peer"))
+
+    def _writable(self) -> None:
+        outbox = self._outbox
+        if outbox is None:
+            return
+        try:
+            while outbox:
+                data = outbox[0]
+                sent = self.sock.send(data)
+                self.outbox_bytes -= sent
+                self._progress = monotonic()
+                if sent < len(data):
+                    outbox[0] = data[sent:]
+                    return
+                outbox.popleft()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        self._outbox = None
+        self._writer.stop()
+        self._cancel_timer()
+        if self.closing:
+            self._shut()
+        elif self._draining is not None:
+            drained, self._draining = self._draining, None
+            drained()
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once, in the hub, when the outbox is empty; at once when it is."""
+        if self._outbox is None:
+            callback()
+        else:
+            self._draining = callback
+
+    def _stalled(self) -> None:
+        waited = monotonic() - self._progress
+        if waited < self.write_timeout:
+            self._timer = self.timers.schedule(self.write_timeout - waited, self._stalled)
+        else:
+            self._timer = None
+            self._lose(BufferError("the peer does not read"))
+
+    # The end
+
+    def close(self, linger: float = 5.0) -> None:
+        """Close in order: send what is waiting, then say goodbye, and drop what still comes for ``linger`` seconds.
+
+        Without this, data that the peer has under way makes the kernel answer with a reset, which can destroy the
+        last words that we sent.
+        """
+        if self.sock is None or self.closing:
+            return
+        self.closing = True
+        self._lingered = 0
+        if self._outbox is None:
+            self._shut(linger)
+
+    def _shut(self, linger: float = 5.0) -> None:
+        try:
+            self.sock.shutdown(_names.SHUT_WR)
+        except OSError:
+            self.abort()
+            return
+        self._cancel_timer()
+        self._timer = self.timers.schedule(linger, self.abort)
+        self.resume()
+
+    def _swallow(self, data: bytes) -> None:
+        self._lingered += len(data)
+        if not data or self._lingered > LINGER_BYTES:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once; what is in the outbox is lost."""
+        sock = self.sock
+        if sock is None:
+            return
+        self.sock = None
+        self.closing = True
+        # Watchers first: an event loop must not watch a descriptor that is closed, and may be somebody else's soon.
+        self._reader.stop()
+        self._reader.close()
+        if self._writer is not None:
+            self._writer.stop()
+            self._writer.close()
+        self._cancel_timer()
+        self._outbox = None
+        self.outbox_bytes = 0
+        self._draining = None
+        # Whoever these belong to holds this wire: the circle ends here.
+        self.receive = self.lost = _ignore
+        sock.close()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,93 @@
+"""Pooled greenlets for application code."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from gevent import Greenlet, GreenletExit, getcurrent, get_hub
+
+__all__ = ["Workers"]
+
+log = logging.getLogger(__name__)
+
+#: Idle workers above this end: a burst of blocked handlers leaves no crowd behind.
+MAX_IDLE: Final = 64
+
+
+class _Worker(Greenlet):  # type: ignore[misc]
+    def __init__(self, pool: Workers, job: Callable[[], None]) -> None:
+        super().__init__()
+        self.pool = pool
+        self.job: Callable[[], None] | None = job
+
+    def _run(self) -> None:
+        pool = self.pool
+        idle = pool.idle
+        hub = get_hub()
+        while True:
+            job = self.job
+            self.job = None
+            if job is not None:
+                pool.busy += 1
+                try:
+                    job()
+                except GreenletExit:
+                    # Somebody killed what this worker was doing; the worker itself goes on.
+                    pass
+                except Exception:
+                    log.exception("unexpected error in a worker")
+                finally:
+                    pool.busy -= 1
+                # A worker carries nothing from one message to the next: context variables least of all.
+                if self.gr_context is not None:
+                    self.gr_context = None
+            if len(idle) >= MAX_IDLE or pool.closed:
+                return
+            idle.append(self)
+            try:
+                hub.switch()
+            except BaseException:
+                if self in idle:
+                    idle.remove(self)
+                raise
+
+
+class Workers:
+    """A pool of greenlets that grows as handlers block.
+
+    A worker that is idle is switched to at once, which costs about as much as a function call; a new one is started
+    where none is idle.
+    """
+
+    def __init__(self) -> None:
+        self.idle: list[_Worker] = []
+        #: Workers that run application code now.
+        self.busy = 0
+        self.closed = False
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Run ``job`` in a worker: now when called in the hub, otherwise soon.
+
+        ``job`` logs its own errors.
+        """
+        hub = get_hub()
+        if self.idle:
+            worker = self.idle.pop()
+            worker.job = job
+            if getcurrent() is hub:
+                worker.switch()
+            else:
+                # Only the hub may switch to it: it gives control back to whoever comes after the hub.
+                hub.loop.run_callback(worker.switch)
+        else:
+            _Worker(self, job).start()
+
+    def close(self) -> None:
+        """End the idle workers; busy ones end after their job."""
+        self.closed = True
+        idle: list[Any] = self.idle[:]
+        self.idle.clear()
+        for worker in idle:
+            worker.kill(block=False)

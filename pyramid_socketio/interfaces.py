@@ -1,0 +1,40 @@
+"""What the registry holds, under which interface; and the names of our keys in the WSGI environ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from zope.interface import Interface
+
+if TYPE_CHECKING:
+    from pyramid.registry import Registry
+
+    from .namespace import SocketIO
+
+__all__ = ["AUTH", "CANNOT_SERVE", "CONNECTION", "SOCKET", "ISocketIOEngine", "ISocketIONamespaces", "engine_for"]
+
+#: The server's connection, which a handshake may take over; missing where the server cannot do that.
+CONNECTION: Final = "pyramid_socketio.connection"
+#: While a client connects to a namespace: the client's socket of that namespace.
+SOCKET: Final = "socketio"
+#: While a client connects to a namespace: what the client gave as ``auth``, any JSON value; ``None`` without.
+AUTH: Final = "pyramid_socketio.auth"
+
+#: What somebody reads who serves the application with another server.
+CANNOT_SERVE: Final = (
+    "Socket.IO needs a server that can hold connections open: run `socketio-serve development.ini` instead."
+)
+
+
+class ISocketIOEngine(Interface):  # type: ignore[misc]
+    """Utility: the :class:`~pyramid_socketio.namespace.SocketIO` of the application."""
+
+
+class ISocketIONamespaces(Interface):  # type: ignore[misc]
+    """Utility: the :class:`~pyramid_socketio.config.router.NamespacesMapper`, which finds a namespace's context."""
+
+
+def engine_for(registry: Registry) -> SocketIO | None:
+    """What answers the clients of an application; ``None`` where ``pyramid_socketio`` is not included."""
+    engine: SocketIO | None = registry.queryUtility(ISocketIOEngine)
+    return engine

@@ -1,0 +1,7 @@
+"""The original's module of this name: ``from pyramid_socketio.io import SocketIOContext, socketio_manage``."""
+
+from .context import KeyAssertError as SocketIOKeyAssertError
+from .context import SocketIOContext, require_connection, socketio_manage
+from .errors import SocketIOError
+
+__all__ = ["SocketIOContext", "SocketIOError", "SocketIOKeyAssertError", "require_connection", "socketio_manage"]

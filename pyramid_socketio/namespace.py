@@ -1,0 +1,579 @@
+"""Socket.IO on a session: namespaces, events and acknowledgements, and the clients of one application."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, Protocol
+
+import gevent
+from gevent.event import AsyncResult
+
+from .engine import Answer, Engine
+from .errors import (
+    AckTimeout,
+    AttachmentError,
+    CloseReason,
+    ConnectRefused,
+    LimitExceeded,
+    PacketError,
+    ProtocolError,
+    SessionClosed,
+)
+from .evented.timers import Timer, Timers
+from .evented.workers import Workers
+from .interfaces import CONNECTION
+from .protocol.attachments import PendingPacket
+from .protocol.jsontext import Default
+from .protocol.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, EncodedPacket, SocketPacket
+from .session import Session
+from .settings import Settings
+
+__all__ = ["Connector", "Context", "NamespaceSocket", "SocketIO"]
+
+log = logging.getLogger(__name__)
+
+#: Longer names are no namespace, whatever the patterns say.
+_MAX_NAMESPACE_LENGTH: Final = 256
+
+# States of a socket.
+_CONNECTING: Final = "connecting"
+_CONNECTED: Final = "connected"
+_ENDED: Final = "ended"
+
+#: In an inbox: the end, behind everything that the client sent before.
+_END: Final = SocketPacket(-1)
+
+
+class Context(Protocol):
+    """What a socket needs of the application's object (:class:`~pyramid_socketio.context.SocketIOContext`)."""
+
+    def handle_event(self, data: list[Any], wants_ack: bool) -> list[Any] | None:
+        """Run the handler of an event, in a worker. Never raises.
+
+        Returns:
+            The arguments of the ack.
+        """
+
+    def stop(self) -> None:
+        """The client is gone: kill what was spawned, without waiting. Called in the hub or anywhere."""
+
+    def finish(self, reason: str) -> None:
+        """Run the application's ``disconnect``, in a worker. Never raises."""
+
+
+#: Lets a client into a namespace, in a worker: ``connector(socket, auth)`` returns the context or raises ConnectRefused.
+Connector = Callable[["NamespaceSocket", Any], Context]
+
+
+class SocketIO:
+    """The Socket.IO server of one application.
+
+    Args:
+        connect: decides about each CONNECT.
+    """
+
+    def __init__(self, settings: Settings, connect: Connector | None = None) -> None:
+        self.settings = settings
+        self.connect = connect
+        self.timers = Timers()
+        self.workers = Workers()
+        self.engine = Engine(settings, self.timers, self._accept)
+        #: Namespace to the connected clients in it, by id.
+        self.members: dict[str, dict[str, NamespaceSocket]] = {}
+        #: Sockets whose end has not been told to the application yet.
+        self.ending = 0
+
+    def answer(
+        self, environ: dict[str, Any], connect: Connector | None = None, closed: Callable[[], None] | None = None
+    ) -> Answer:
+        """Answer a handshake; see :meth:`Engine.answer`.
+
+        Args:
+            connect: decides about this client instead of the application's connector.
+            closed: called in the hub when the session is over.
+        """
+        environ[CONNECTION].mount(self.engine, self.shutdown)
+        return self.engine.answer(environ, (connect or self.connect, closed))
+
+    def _accept(self, session: Session, hint: tuple[Connector | None, Callable[[], None] | None]) -> Connection:
+        return Connection(self, session, *hint)
+
+    def broadcast(
+        self, namespace: str, data: list[Any], skip: NamespaceSocket | None = None, default: Default | None = None
+    ) -> None:
+        """Send an event to every client of a namespace but ``skip``.
+
+        Encoded once per revision, framed once per kind of transport. No application code runs in here.
+        """
+        members = self.members.get(namespace)
+        if not members:
+            return
+        messages: dict[Any, Any] = {}
+        # A copy, because a client that turns out to be gone leaves the dict.
+        for socket in tuple(members.values()):
+            if socket is skip:
+                continue
+            session = socket.session
+            revision = session.revision
+            message = messages.get(revision)
+            if message is None:
+                encoded = revision.socket.encode_event(namespace, data, None, default)
+                message = messages[revision] = revision.engine.Message(encoded)
+            session.send(message)
+
+    def shutdown(self) -> None:
+        """Tell every client that the server goes away, and run every ``disconnect``; returns when all have run.
+
+        Bounded by ``drain_timeout``.
+        """
+        self.engine.closing = True
+        with gevent.Timeout(self.settings.drain_timeout, False):
+            for count, session in enumerate(tuple(self.engine.sessions.values())):
+                session.close(CloseReason.SHUTDOWN, 1001)
+                if count % 100 == 99:
+                    gevent.sleep(0)  # in batches: the loop writes, and handlers run
+            while self.ending:
+                gevent.sleep(0.005)
+        self.workers.close()
+
+
+class Connection:
+    """The Socket.IO side of one session: decodes what arrives and hands it to the sockets of the namespaces."""
+
+    __slots__ = ("_closed", "_connect", "_pending", "_refusals", "_timer", "_waiting", "_waiting_bytes", "owner", "session", "sockets")
+
+    def __init__(
+        self, owner: SocketIO, session: Session, connect: Connector | None, closed: Callable[[], None] | None
+    ) -> None:
+        self._closed = closed
+        self.owner = owner
+        self.session = session
+        self.sockets: dict[str, NamespaceSocket] = {}
+        self._connect = connect
+        self._pending: PendingPacket | None = None
+        self._refusals = 0
+        self._waiting = 0
+        self._waiting_bytes = 0
+        # "No namespace joined within 45 s: the server closes the EIO connection."
+        self._timer: Timer | None = owner.timers.schedule(owner.settings.connect_timeout, self._connect_timed_out)
+
+    # What the session tells
+
+    def messages(self, messages: list[str | bytes]) -> ProtocolError | None:
+        ready: list[NamespaceSocket] = []
+        error: ProtocolError | None = None
+        try:
+            for message in messages:
+                packet = self._decode(message)
+                if packet is None:
+                    continue
+                socket = self.sockets.get(packet.namespace)
+                if socket is not None and packet.type == EVENT and socket.state is _CONNECTED:
+                    self._waiting += 1
+                    self._waiting_bytes += packet.size
+                    if socket.put(packet):
+                        ready.append(socket)
+                else:
+                    self._control(packet, socket, ready)
+        except ProtocolError as wrong:
+            error = wrong
+        if self._waiting > self.owner.settings.max_inbox_packets or (
+            self._waiting_bytes > self.owner.settings.max_inbox_bytes
+        ):
+            self.session.pause()
+        for socket in ready:
+            self.owner.workers.run(socket.drain)
+        return error
+
+    def _decode(self, message: str | bytes) -> SocketPacket | None:
+        pending = self._pending
+        limits = self.session.settings
+        if message.__class__ is str:
+            if pending is not None:
+                raise AttachmentError("got plaintext data when reconstructing a packet")
+            packet: SocketPacket = self.session.revision.socket.decode_packet(message, limits.max_attachments)
+            if not packet.attachments:
+                return packet
+            if packet.namespace not in self.sockets:
+                raise PacketError("an event for a namespace that is not connected")
+            self._pending = PendingPacket(packet)
+            return None
+        if pending is None:
+            raise AttachmentError("got binary data when not reconstructing a packet")
+        whole = pending.add(message)  # type: ignore[arg-type]
+        if pending.size > limits.max_message_size:
+            raise LimitExceeded("the attachments of one packet are over max_message_size")
+        if whole is not None:
+            self._pending = None
+        return whole
+
+    def _control(self, packet: SocketPacket, socket: NamespaceSocket | None, ready: list[NamespaceSocket]) -> None:
+        """A packet that is not an event of a connected namespace."""
+        if packet.type == CONNECT and socket is None:
+            self._join(packet)
+        elif socket is None or packet.type == CONNECT or packet.type == CONNECT_ERROR or socket.state is not _CONNECTED:
+            if packet.type == DISCONNECT and socket is not None:
+                socket.end(CloseReason.CLIENT)
+                return
+            raise PacketError("a packet that is not allowed in this state of its namespace")
+        elif packet.type == DISCONNECT:
+            socket.end(CloseReason.CLIENT)
+        elif packet.type == ACK and socket.acknowledged(packet):
+            ready.append(socket)
+
+    def _join(self, packet: SocketPacket) -> None:
+        limit = self.owner.settings.max_namespaces
+        if len(self.sockets) >= limit or self._refusals >= limit:
+            raise LimitExceeded(f"more than {limit} namespaces")
+        name = packet.namespace
+        if len(name) > _MAX_NAMESPACE_LENGTH or self._connect is None:
+            self.refuse(name, ConnectRefused("Invalid namespace"))
+            return
+        socket = self.sockets[name] = NamespaceSocket(self, name)
+        self.owner.workers.run(partial(socket.connect, self._connect, packet.data))
+
+    def refuse(self, namespace: str, refused: ConnectRefused) -> None:
+        """Send CONNECT_ERROR; the session lives."""
+        self._refusals += 1
+        self.send(self.session.revision.socket.encode_connect_error(namespace, refused.message, refused.data))
+
+    def send(self, encoded: EncodedPacket) -> None:
+        """Send a packet that is for this client alone."""
+        session = self.session
+        session.send(session.revision.engine.Message(encoded))
+
+    def joined(self) -> None:
+        """A namespace let the client in."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def handled(self, packet: SocketPacket) -> None:
+        """A message left an inbox."""
+        self._waiting -= 1
+        self._waiting_bytes -= packet.size
+        if self.session.transport.paused:
+            settings = self.owner.settings
+            # At half, so that a client at the limit is not stopped and started for each message.
+            if self._waiting * 2 <= settings.max_inbox_packets and self._waiting_bytes * 2 <= settings.max_inbox_bytes:
+                self.session.resume()
+
+    def _connect_timed_out(self) -> None:
+        self._timer = None
+        self.session.close(CloseReason.CONNECT_TIMEOUT, 1008)
+
+    def closed(self, reason: str) -> None:
+        self.joined()
+        self._pending = None
+        for socket in tuple(self.sockets.values()):
+            socket.end(reason)
+        if self._closed is not None:
+            self._closed()
+
+
+class NamespaceSocket:
+    """One client in one namespace; an application knows it as ``context.io``.
+
+    ``id`` is new for each namespace and unrelated to the session's id, which is a secret between server and client.
+    """
+
+    __slots__ = (
+        "_acks",
+        "_busy",
+        "_early",
+        "_finished",
+        "_inbox",
+        "_next_ack",
+        "connection",
+        "context",
+        "id",
+        "namespace",
+        "reason",
+        "state",
+    )
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self.connection = connection
+        self.namespace = namespace
+        self.id = secrets.token_urlsafe(15)
+        self.state = _CONNECTING
+        #: Why it ended, one of :class:`~pyramid_socketio.errors.CloseReason`.
+        self.reason: str | None = None
+        self.context: Context | None = None
+        self._inbox: deque[SocketPacket] | None = None
+        self._busy = False
+        self._finished = False
+        self._early: list[EncodedPacket] | None = None
+        self._acks: dict[int, AsyncResult | Callable[..., None]] | None = None
+        self._next_ack = 0
+
+    # What the original's `context.io` offered
+
+    @property
+    def session(self) -> Session:
+        """The Engine.IO session."""
+        return self.connection.session
+
+    def connected(self) -> bool:
+        """Whether the client is there."""
+        return self.state is _CONNECTED
+
+    @property
+    def session_id(self) -> str:
+        """The public id of the client (never the secret id of its transport)."""
+        return self.id
+
+    @property
+    def revision(self) -> str:
+        """Which protocol the client speaks, for people to read."""
+        return self.session.revision.name
+
+    @property
+    def transport(self) -> str:
+        """``"polling"`` or ``"websocket"``, at this moment."""
+        return self.session.transport.name
+
+    def send(self, message: Any) -> None:
+        """Send ``message`` as the event ``message``."""
+        self.send_event(["message", message])
+
+    def broadcast(self, message: Any) -> None:
+        """Send ``message`` to all other clients of the namespace."""
+        self.connection.owner.broadcast(self.namespace, ["message", message], skip=self)
+
+    def disconnect(self) -> None:
+        """End the namespace for this client, which does not come back by itself; other namespaces live on."""
+        if self.state is not _ENDED:
+            if self.state is _CONNECTED:
+                self.connection.send(self.session.revision.socket.encode_disconnect(self.namespace))
+            self.end(CloseReason.SERVER)
+
+    # Sending
+
+    def send_event(self, data: list[Any], default: Default | None = None) -> None:
+        """Send the event ``[name, *args]``. Never blocks; nothing happens when the client is gone.
+
+        Raises:
+            TypeError, ValueError: the data cannot be JSON.
+        """
+        self._send(self.session.revision.socket.encode_event(self.namespace, data, None, default))
+
+    def _send(self, encoded: EncodedPacket) -> None:
+        if self.state is _CONNECTED:
+            self.connection.send(encoded)
+        elif self.state is _CONNECTING:
+            # "The server may send events only after its own CONNECT answer."
+            if self._early is None:
+                self._early = []
+            self._early.append(encoded)
+
+    def request_ack(
+        self, data: list[Any], answered: AsyncResult | Callable[..., None], default: Default | None = None
+    ) -> int:
+        """Send an event that asks for an acknowledgement.
+
+        Args:
+            answered: gets the list of arguments (``AsyncResult``), or is called with them in a worker. Never called
+                when the client goes away before; an ``AsyncResult`` gets a ``SessionClosed`` then.
+
+        Returns:
+            The id, for :meth:`forget_ack`.
+
+        Raises:
+            SessionClosed: the client is gone.
+            LimitExceeded: ``max_pending_acks`` are waiting.
+        """
+        if self.state is _ENDED:
+            raise SessionClosed(self.reason or CloseReason.CLIENT)
+        if self._acks is None:
+            self._acks = {}
+        limit = self.connection.owner.settings.max_pending_acks
+        if len(self._acks) >= limit:
+            raise LimitExceeded(f"{limit} acknowledgements of this client are waited for (socketio.max_pending_acks)")
+        id = self._next_ack
+        self._next_ack = id + 1
+        encoded = self.session.revision.socket.encode_event(self.namespace, data, id, default)
+        self._acks[id] = answered
+        self._send(encoded)
+        return id
+
+    def forget_ack(self, id: int) -> None:
+        """Do not wait for it any longer; when it comes, it is ignored."""
+        if self._acks is not None:
+            self._acks.pop(id, None)
+
+    def call(self, data: list[Any], timeout: float, default: Default | None = None) -> list[Any]:
+        """Send an event and wait for its acknowledgement.
+
+        Returns:
+            The arguments of the acknowledgement.
+
+        Raises:
+            AckTimeout: it did not come within ``timeout`` seconds.
+            SessionClosed: the client is gone.
+        """
+        result = AsyncResult()
+        id = self.request_ack(data, result, default)
+        timer = gevent.Timeout.start_new(timeout)
+        try:
+            answer: list[Any] = result.get()
+        except gevent.Timeout as expired:
+            if expired is not timer:  # one that the application has set around this call
+                raise
+            raise AckTimeout(f"no acknowledgement of {data[0]!r} within {timeout} s") from None
+        finally:
+            timer.close()
+            self.forget_ack(id)
+        return answer
+
+    # Receiving
+
+    def put(self, packet: SocketPacket) -> bool:
+        """Queue a packet for the handlers.
+
+        Returns:
+            Whether :meth:`drain` has to be run in a worker.
+        """
+        # Made when needed: an idle client has no inbox.
+        if self._inbox is None:
+            self._inbox = deque()
+        self._inbox.append(packet)
+        if self._busy:
+            return False
+        self._busy = True
+        return True
+
+    def drain(self) -> None:
+        """Handle what is in the inbox, one packet at a time, in order. Runs in a worker."""
+        try:
+            while self._inbox:
+                packet = self._inbox.popleft()
+                if packet is _END:
+                    self._finish()
+                elif packet.type == EVENT:
+                    self._handle(packet)
+                else:
+                    packet.data()
+        finally:
+            self._inbox = None
+            self._busy = False
+
+    def _handle(self, packet: SocketPacket) -> None:
+        context = self.context
+        try:
+            if context is not None and not self._finished:
+                answer = context.handle_event(packet.data, packet.id is not None)
+                if packet.id is not None and self.state is _CONNECTED:
+                    self._acknowledge(packet.id, answer)
+        finally:
+            self.connection.handled(packet)
+
+    def _acknowledge(self, id: int, answer: list[Any] | None) -> None:
+        encode = self.session.revision.socket.encode_ack
+        self.connection.send(encode(self.namespace, id, answer or [], getattr(self.context, "json_default", None)))
+
+    def acknowledged(self, packet: SocketPacket) -> bool:
+        """The client acknowledged; unknown and repeated ids are ignored.
+
+        Returns:
+            Whether :meth:`drain` has to be run in a worker.
+        """
+        answered = self._acks.pop(packet.id, None) if self._acks and packet.id is not None else None
+        if answered is None:
+            return False
+        if isinstance(answered, AsyncResult):
+            # Past the inbox: the handler that waits for it may be the one that the inbox waits for.
+            answered.set(packet.data)
+            return False
+        return self.put(SocketPacket(ACK, self.namespace, partial(self._call_back, answered, packet.data)))
+
+    def _call_back(self, answered: Callable[..., None], arguments: list[Any]) -> None:
+        try:
+            answered(*arguments)
+        except gevent.GreenletExit:
+            pass
+        except Exception:
+            log.exception("the callback of an acknowledgement failed in %s, client %s", self.namespace, self.id)
+
+    # Beginning and end
+
+    def connect(self, connect: Connector, auth: Any) -> None:
+        """Ask the application whether the client may come in. Runs in a worker."""
+        connection = self.connection
+        try:
+            context = connect(self, auth)
+        except ConnectRefused as refused:
+            self._refused(refused)
+            return
+        except Exception:
+            log.exception("unexpected error while connecting to %s", self.namespace)
+            self._refused(ConnectRefused("Internal server error", {"status": 500}))
+            return
+        except gevent.GreenletExit:
+            self._refused(ConnectRefused("Connection refused"))
+            return
+        self.context = context
+        if self.state is _ENDED:
+            # The client went away while the application was still deciding.
+            connection.owner.ending += 1
+            context.stop()
+            self._finish()
+            return
+        self.state = _CONNECTED
+        connection.joined()
+        connection.owner.members.setdefault(self.namespace, {})[self.id] = self
+        connection.send(self.session.revision.socket.encode_connect(self.namespace, self.id))
+        if self._early is not None:
+            early, self._early = self._early, None
+            for encoded in early:
+                connection.send(encoded)
+
+    def _refused(self, refused: ConnectRefused) -> None:
+        if self.state is _CONNECTING:
+            self.state = _ENDED
+            self.connection.sockets.pop(self.namespace, None)
+            self.connection.refuse(self.namespace, refused)
+
+    def end(self, reason: str) -> None:
+        """The client leaves the namespace, for whatever reason. Runs no application code; called anywhere."""
+        state, self.state = self.state, _ENDED
+        if state is _ENDED:
+            return
+        self.reason = reason
+        connection = self.connection
+        connection.sockets.pop(self.namespace, None)
+        self._early = None
+        acks, self._acks = self._acks, None
+        for answered in (acks or {}).values():
+            if isinstance(answered, AsyncResult):
+                answered.set_exception(SessionClosed(reason))
+        if state is _CONNECTING:
+            return
+        owner = connection.owner
+        members = owner.members.get(self.namespace)
+        if members is not None:
+            members.pop(self.id, None)
+            if not members:
+                del owner.members[self.namespace]
+        if self.context is not None:
+            self.context.stop()
+        owner.ending += 1
+        if self.put(_END):
+            owner.workers.run(self.drain)
+        else:
+            # What the client sent before comes first; but a handler that blocks does not keep the end away for long.
+            owner.timers.schedule(owner.settings.close_timeout, partial(owner.workers.run, self._finish))
+
+    def _finish(self) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        try:
+            if self.context is not None:
+                self.context.finish(self.reason or CloseReason.CLIENT)
+        finally:
+            self.connection.owner.ending -= 1

@@ -1,0 +1,1 @@
+"""The wire formats: bytes and packets, without sockets, clocks, greenlets, WSGI or Pyramid."""

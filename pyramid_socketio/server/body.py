@@ -1,0 +1,140 @@
+"""The body of a request, as ``wsgi.input``."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from gevent.event import Event
+
+from ..errors import HTTPError
+
+if TYPE_CHECKING:
+    from .connection import HTTPConnection
+
+__all__ = ["RequestBody"]
+
+#: Bytes that wait for the application, above which reading stops.
+_BUFFER_SIZE: Final = 262_144
+
+#: Of a body that the application did not read, as much is read to keep the connection; more costs more than it saves.
+_DISCARD_SIZE: Final = 65_536
+
+
+class RequestBody(io.RawIOBase):
+    """Reads block the greenlet of the application, never the hub. The body is asked for at the first read.
+
+    Args:
+        limit: bytes, above which reading fails with 413.
+    """
+
+    def __init__(self, connection: HTTPConnection, limit: int, empty: bool) -> None:
+        super().__init__()
+        self._connection = connection
+        self._limit = limit
+        self._size = 0
+        self._pieces = bytearray()
+        self._complete = empty
+        self._started = empty
+        self._failed: int | None = None
+        self._changed = Event()
+
+    # What the connection tells
+
+    def feed(self, data: bytes) -> None:
+        """A piece arrived."""
+        self._size += len(data)
+        if self._size > self._limit:
+            self._failed = 413
+        else:
+            self._pieces += data
+        if len(self._pieces) > _BUFFER_SIZE:
+            self._connection.wire.pause()
+        self._changed.set()
+
+    def end(self) -> None:
+        """All has arrived."""
+        self._complete = True
+        self._changed.set()
+
+    def fail(self, status: int) -> None:
+        """It will not come; ``status`` 0 where the client is gone."""
+        self._failed = status
+        self._changed.set()
+
+    # What the application calls
+
+    def readable(self) -> bool:
+        return True
+
+    def _wait(self) -> None:
+        """Until more is there, or the end."""
+        if not self._started:
+            self._started = True
+            self._connection.start_body(self)
+        while not self._pieces and not self._complete and self._failed is None:
+            self._changed.clear()
+            self._connection.wire.resume()
+            self._changed.wait()
+        if self._failed is not None:
+            raise OSError("the client is gone") if not self._failed else HTTPError(self._failed, "the body cannot be read")
+
+    def _take(self, size: int) -> bytes:
+        data = bytes(self._pieces[:size])
+        del self._pieces[:size]
+        return data
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to ``size`` bytes; fewer only at the end of the body."""
+        pieces = []
+        left = self._limit + 1 if size is None or size < 0 else size
+        while left and not (self._complete and not self._pieces):
+            self._wait()
+            piece = self._take(left)
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readline(self, size: int | None = -1) -> bytes:  # type: ignore[override]
+        """One line with its end, at most ``size`` bytes of it."""
+        limit = self._limit if size is None or size < 0 else size
+        searched = 0
+        while limit:
+            end = self._pieces.find(b"\n", searched) + 1
+            if end or len(self._pieces) >= limit:
+                return self._take(min(end or limit, limit))
+            if self._complete:
+                break
+            searched = len(self._pieces)
+            self._wait_for_more(searched)
+        return self._take(limit)
+
+    def _wait_for_more(self, than: int) -> None:
+        while len(self._pieces) <= than and not self._complete:
+            if not self._pieces:
+                self._wait()
+                continue
+            self._changed.clear()
+            self._connection.wire.resume()
+            self._changed.wait()
+            if self._failed is not None:
+                self._wait()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.readline():
+            yield line
+
+    def _discard(self) -> None:
+        """Skip what the application did not read, where that is little (called by gevent's handler)."""
+        connection = self._connection
+        if not self._started and connection.body_pending:
+            if connection.head.expect_continue or (connection.head.content_length or _DISCARD_SIZE + 1) > _DISCARD_SIZE:
+                return
+            self.read()
+        self._pieces.clear()

@@ -1,0 +1,188 @@
+"""One request to the WSGI application."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
+
+from geventwebsocket.handler import WebSocketHandler
+
+from ..engine import UPGRADE_KEY
+from ..errors import HTTPError
+from ..interfaces import CONNECTION
+from ..protocol.http import escape
+from .connection import EARLY_KEY
+
+if TYPE_CHECKING:
+    from .body import RequestBody
+    from .connection import HTTPConnection
+
+__all__ = ["SocketIOHandler"]
+
+log = logging.getLogger(__name__)
+access_log = logging.getLogger("pyramid_socketio.access")
+
+#: Header name to environ key. The names are the clients' choice, so only the usual ones are kept.
+_KEYS: Final[dict[str, str]] = {}
+_MAX_KEYS: Final = 500
+
+#: An answer up to this goes out in one piece with its head.
+_JOIN_BELOW: Final = 65_536
+
+
+def _environ_key(name: str) -> str:
+    key = _KEYS.get(name)
+    if key is None:
+        key = sys.intern("HTTP_" + name.upper().replace("-", "_"))
+        if len(_KEYS) < _MAX_KEYS:
+            _KEYS[name] = key
+    return key
+
+
+class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
+    """gevent-websocket's handler without the parts of HTTP that :class:`HTTPConnection` does in the hub.
+
+    A request becomes a WebSocket after the application has said so with status 101, not before.
+    """
+
+    def __init__(self, connection: HTTPConnection, body: RequestBody) -> None:
+        # Not the inherited one, which would open files on the socket.
+        head = connection.head
+        self.connection = connection
+        self.server = connection.server
+        self.client_address = connection.address
+        self.wsgi_input = body
+        self.command = head.method
+        self.path = head.target
+        self.request_version = head.version
+        self.requestline = f"{head.method} {head.target} {head.version}"
+        self.close_connection = not head.keep_alive
+
+    def run(self) -> None:
+        """Run the application and send its answer. Runs in a worker."""
+        self.environ = self.get_environ()
+        self.application = self.server.application
+        try:
+            self.handle_one_response()
+        finally:
+            environ, self.environ = self.environ, None
+            if EARLY_KEY not in environ and self.code != 101:
+                self.connection.finished(not self.close_connection)
+
+    def get_environ(self) -> dict[str, Any]:
+        head = self.connection.head
+        environ: dict[str, Any] = self.server.get_environ()
+        environ["REQUEST_METHOD"] = head.method
+        environ["SCRIPT_NAME"] = ""
+        path = head.path
+        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+        environ["QUERY_STRING"] = head.query
+        environ["SERVER_PROTOCOL"] = head.version
+        environ["GATEWAY_INTERFACE"] = "CGI/1.1"
+        if isinstance(self.client_address, tuple):
+            environ["REMOTE_ADDR"] = self.client_address[0]
+            environ["REMOTE_PORT"] = str(self.client_address[1])
+        for name, value in head.headers.items():
+            environ[_environ_key(name)] = value
+        # CGI's exceptions.
+        environ.pop("HTTP_PROXY", None)
+        if (content_type := environ.pop("HTTP_CONTENT_TYPE", None)) is not None:
+            environ["CONTENT_TYPE"] = content_type
+        if (length := environ.pop("HTTP_CONTENT_LENGTH", None)) is not None:
+            environ["CONTENT_LENGTH"] = length
+        environ["wsgi.input"] = self.wsgi_input
+        environ["wsgi.input_terminated"] = True
+        environ[CONNECTION] = self.connection
+        return environ
+
+    def run_application(self) -> None:
+        # The inherited one upgrades before the application is asked.
+        try:
+            self.result = self.application(self.environ, self.start_response)
+            if EARLY_KEY in self.environ:
+                return
+            if self.code == 101 and UPGRADE_KEY in self.environ:
+                self._switch_protocols()
+            else:
+                self.process_result()
+        finally:
+            close = getattr(self.result, "close", None)
+            if close is not None:
+                close()
+            self.result = None
+
+    def _switch_protocols(self) -> None:
+        skip = (b"content-length", b"content-type")
+        lines = [b"HTTP/1.1 101 Switching Protocols"]
+        lines += [name + b": " + value for name, value in self.response_headers if name.lower() not in skip]
+        self.headers_sent = True
+        self.environ[UPGRADE_KEY](self.connection, b"\r\n".join([*lines, b"", b""]))
+
+    # Sending
+
+    def _sendall(self, data: bytes) -> None:
+        self.connection.wire.send(bytes(data))
+        self.connection.wait_until_sent()
+        self.response_length += len(data)
+
+    def _write_with_headers(self, data: bytes) -> None:
+        self.headers_sent = True
+        self.finalize_headers()
+        head = bytearray(b"HTTP/1.1 " + self.status + b"\r\n")
+        for name, value in self.response_headers:
+            head += name + b": " + value + b"\r\n"
+        head += b"\r\n"
+        if self.response_use_chunked or len(data) > _JOIN_BELOW:
+            self._sendall(head)
+            self._write(data)
+        else:
+            # One segment: two sends make Nagle's algorithm and delayed acknowledgements wait for each other.
+            self._sendall(head + data)
+
+    def finalize_headers(self) -> None:
+        if self.command == "HEAD":
+            # RFC 9110, 9.3.2: no content, but the headers of a GET.
+            self.response_use_chunked = False
+        if not self.connection.head.keep_alive or self.connection.body_pending or self.server.stopping:
+            self.close_connection = True
+            if not any(name.lower() == b"connection" for name, _ in self.response_headers):
+                self.response_headers.append((b"Connection", b"close"))
+        super().finalize_headers()
+
+    # Errors and logs
+
+    def handle_error(self, t: Any, v: Any, tb: Any) -> None:
+        if isinstance(v, HTTPError):
+            # The body could not be read; the application let the error pass.
+            self.close_connection = True
+            if not self.headers_sent:
+                reason = HTTPStatus(v.status).phrase
+                body = f"{reason}\n".encode()
+                self.start_response(f"{v.status} {reason}", [("Content-Type", "text/plain")])
+                self.write(body)
+            return
+        if EARLY_KEY in self.environ or self.code == 101:
+            log.error("unexpected error in %s", escape(self.path), exc_info=(t, v, tb))
+            return
+        super().handle_error(t, v, tb)
+
+    def _log_error(self, t: Any, v: Any, tb: Any) -> None:
+        if not issubclass(t, (BrokenPipeError, ConnectionError)):
+            log.error("unexpected error in %s %s", self.command, escape(self.path.partition("?")[0]), exc_info=(t, v, tb))
+
+    def log_request(self) -> None:
+        if access_log.isEnabledFor(logging.INFO):
+            client = self.client_address[0] if isinstance(self.client_address, tuple) and self.client_address else "-"
+            # Without the query: it may hold a session id or a token.
+            access_log.info(
+                '%s "%s %s" %s %s %.3fs',
+                client,
+                escape(self.command, 20),
+                escape(self.path.partition("?")[0]),
+                self.code or "-",
+                self.response_length,
+                self.time_finish - self.time_start,
+            )

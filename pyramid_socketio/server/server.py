@@ -1,0 +1,149 @@
+"""The server: accepts connections and ends them in an orderly way."""
+
+from __future__ import annotations
+
+import _socket
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import gevent
+from gevent.pywsgi import WSGIServer
+
+from ..engine import Engine
+from ..evented.timers import Timers
+from ..evented.workers import Workers
+from ..interfaces import engine_for
+from ..settings import Settings
+from .connection import HTTPConnection
+from .flash_policy import PolicyListener, policy_file
+from .handler import SocketIOHandler
+
+__all__ = ["SocketIOServer"]
+
+log = logging.getLogger(__name__)
+
+#: Connections waiting to be accepted; the kernel may cut it (net.core.somaxconn).
+BACKLOG: Final = 4096
+
+#: gevent-socketio's names of transports.
+_TRANSPORTS: Final = {"xhr-polling": "polling", "jsonp-polling": "polling", "flashsocket": "websocket"}
+
+#: Seconds for requests that are being answered when the server stops.
+STOP_TIMEOUT: Final = 5.0
+
+
+class SocketIOServer(WSGIServer):  # type: ignore[misc]
+    """Serves a WSGI application and the Socket.IO clients of the Pyramid application in it, on one port.
+
+    Args:
+        listener: ``(host, port)`` or a listening socket.
+        application: the WSGI application.
+        resource: the first segment of the clients' path, for applications that do not include this package.
+        policy_server: whether to answer Flash policy requests, on the main port and on a port of their own.
+        policy_listener_host, policy_listener_port: where the latter is.
+        transports, heartbeat_interval, heartbeat_timeout, close_timeout: settings for applications that do not include
+            this package, by gevent-socketio's names.
+        max_request_body_size: bytes of the body of any request; Socket.IO has a smaller limit of its own.
+        options: keywords of :class:`gevent.pywsgi.WSGIServer`.
+    """
+
+    handler_class = SocketIOHandler
+
+    def __init__(
+        self,
+        listener: Any,
+        application: Any = None,
+        resource: str = "socket.io",
+        policy_server: bool = False,
+        policy_listener_host: str = "0.0.0.0",
+        policy_listener_port: int = 843,
+        transports: Sequence[str] = (),
+        heartbeat_interval: float | None = None,
+        heartbeat_timeout: float | None = None,
+        close_timeout: float | None = None,
+        max_request_body_size: int = 1_073_741_824,
+        **options: Any,
+    ) -> None:
+        options.setdefault("backlog", BACKLOG)
+        options.setdefault("log", None)
+        super().__init__(listener, application, spawn=None, **options)
+        defaults = {
+            "resource": resource,
+            "transports": tuple(dict.fromkeys(_TRANSPORTS.get(name, name) for name in transports)) or None,
+            "ping_interval": heartbeat_interval,
+            "ping_timeout": heartbeat_timeout,
+            "close_timeout": close_timeout,
+        }
+        self.defaults = {name: value for name, value in defaults.items() if value is not None}
+        Settings(**self.defaults)  # a bad value is the caller's error now, not the first client's
+        self.max_request_body_size = max_request_body_size
+        self.scheme = "http"
+        self.timers = Timers()
+        self.workers = Workers()
+        #: Called, and waited for, before the server stops.
+        self.shutdowns: set[Callable[[], None]] = set()
+        #: Path to the engine whose sessions have it; learned when an engine answers its first handshake there.
+        self.mounts: dict[str, Engine] = {}
+        self.connections: set[HTTPConnection] = set()
+        self.stopping = False
+        self.policy: bytes | None = None
+        self.policy_listener: PolicyListener | None = None
+        self._policy_address = (policy_listener_host, policy_listener_port) if policy_server else None
+
+    def start(self) -> None:
+        super().start()
+        if self._policy_address is not None and self.policy is None:
+            self.policy = policy_file(self._allowed_origins(), [self.server_port])
+            self.policy_listener = PolicyListener(self._policy_address, self.policy)
+            self.policy_listener.try_start()
+
+    def _allowed_origins(self) -> tuple[str, ...]:
+        registry = getattr(self.application, "registry", None)
+        socketio = None if registry is None else engine_for(registry)
+        return () if socketio is None else socketio.settings.allowed_origins
+
+    # Connections stay in the hub: no greenlet, and no socket object of gevent's.
+
+    def do_read(self) -> tuple[Any, Any] | None:
+        listener = self.socket
+        try:
+            fd, address = listener._accept()
+        except BlockingIOError:
+            return None
+        return _socket.socket(listener.family, listener.type, listener.proto, fileno=fd), address
+
+    def handle(self, sock: Any, address: Any) -> None:
+        try:
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections.add(HTTPConnection(self, sock, address))
+        except OSError as error:  # gone before it began
+            log.debug("%s: %s", address, error)
+            sock.close()
+
+    def do_close(self, *args: Any) -> None:
+        """gevent would close the connection as soon as :meth:`handle` returns."""
+
+    def shutdown(self) -> None:
+        """Stop in order: no new connections, every client told, every ``disconnect`` run, then the rest closed.
+
+        Takes at most ``socketio.drain_timeout`` and a little more.
+        """
+        if self.stopping:
+            return
+        self.stopping = True
+        self.stop_accepting()
+        if self.policy_listener is not None:
+            self.policy_listener.stop()
+        gevent.joinall([gevent.spawn(shutdown) for shutdown in self.shutdowns])
+        for connection in tuple(self.connections):
+            connection.close_idle()
+        with gevent.Timeout(STOP_TIMEOUT, False):
+            while self.connections:
+                gevent.sleep(0.01)
+        for connection in tuple(self.connections):
+            connection.abort()
+        self.workers.close()
+        self.stop()

@@ -1,0 +1,337 @@
+"""One Engine.IO session: its current transport, its heartbeat, its change from polling to WebSocket, its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, Final, Protocol
+
+from .errors import CloseReason, PacketError, ProtocolError
+from .evented.timers import Timer, Timers
+from .evented.wire import Wire
+from .protocol.lifecycle import CLOSED, CLOSING, OPEN, UPGRADING, Heartbeat, transition
+from .protocol.packets import CLOSE, MESSAGE, PING, PONG, UPGRADE, EnginePacket
+from .protocol.revisions import Revision
+from .settings import Settings
+from .transports.base import Exchange, Outgoing, Transport
+from .transports.polling import Headers, PollingTransport
+from .transports.websocket import WebSocketTransport
+
+__all__ = ["Session", "SessionListener"]
+
+log = logging.getLogger(__name__)
+
+#: While a WebSocket is being probed, a waiting poll is answered this often: "a single noop can be lost".
+_NOOP_INTERVAL: Final = 0.1
+
+#: A polling client fetches the close packet with its next GET; it has this long for it (the reference's time).
+_LINGER: Final = 30.0
+
+
+class SessionListener(Protocol):
+    """Who is told what a session receives. Called in the hub; must not block and must not raise."""
+
+    def messages(self, messages: list[str | bytes]) -> ProtocolError | None:
+        """Messages in order, text as ``str``. An error that is returned ends the session."""
+
+    def closed(self, reason: str) -> None:
+        """The session is over; called once."""
+
+
+class Session:
+    """An Engine.IO session.
+
+    Args:
+        sid: known to the server and this client alone.
+        environ: what is kept of the WSGI environ of the handshake.
+        forget: called once when no request can belong to the session any more.
+    """
+
+    __slots__ = (
+        "_candidate",
+        "_forget",
+        "_heartbeat",
+        "_noops",
+        "_timer",
+        "_upgrade_timer",
+        "environ",
+        "listener",
+        "revision",
+        "settings",
+        "sid",
+        "state",
+        "timers",
+        "transport",
+    )
+
+    listener: SessionListener
+    transport: Transport
+
+    def __init__(
+        self,
+        sid: str,
+        revision: Revision,
+        settings: Settings,
+        timers: Timers,
+        environ: dict[str, Any],
+        forget: Callable[[Session], None],
+    ) -> None:
+        self.sid = sid
+        self.revision = revision
+        self.settings = settings
+        self.timers = timers
+        self.environ = environ
+        self._forget = forget
+        self.state = OPEN
+        self._heartbeat = Heartbeat(settings.ping_interval, settings.ping_timeout, monotonic())
+        self._timer = timers.schedule(settings.ping_interval, self._beat)
+        self._candidate: WebSocketTransport | None = None
+        self._upgrade_timer: Timer | None = None
+        self._noops: Timer | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether packets can be exchanged."""
+        return self.state is OPEN or self.state is UPGRADING
+
+    def open_packet(self, upgrades: list[str]) -> bytes:
+        """The packet that tells the client about the session."""
+        settings = self.settings
+        packet: bytes = self.revision.engine.encode_open(
+            self.sid, upgrades, settings.ping_interval, settings.ping_timeout, settings.max_message_size
+        )
+        return packet
+
+    # Sending
+
+    def send(self, message: Outgoing) -> None:
+        """Send a Socket.IO packet. Never blocks; nothing happens when the session is over."""
+        state = self.state
+        if state is OPEN or state is UPGRADING:
+            self.transport.send(message)
+
+    def pause(self) -> None:
+        """Take nothing more from the client, which is not taken for dead meanwhile."""
+        self.transport.pause()
+
+    def resume(self) -> None:
+        self.transport.resume()
+
+    # Heartbeat
+
+    def _beat(self) -> None:
+        now = monotonic()
+        action = self._heartbeat.on_deadline(now, self.transport.paused)
+        if action == "ping":
+            self.transport.send_packet(self._packet(PING))
+            if not self.connected:  # the ping was one packet too many for a slow client
+                return
+        elif action == "timeout":
+            log.info("session %s: ping timeout", self.sid[:6])
+            self._end(CloseReason.PING_TIMEOUT, 1011)
+            return
+        self._timer = self.timers.schedule(max(self._heartbeat.next_deadline() - now, 0.001), self._beat)
+
+    def _packet(self, type: int, data: bytes = b"") -> bytes:
+        packet: bytes = self.revision.engine.encode_packet(type, data)
+        return packet
+
+    # What the transport tells
+
+    def received(self, transport: Transport, packets: Sequence[EnginePacket]) -> None:
+        if transport is not self.transport:
+            if transport is not self._candidate:
+                return
+            packets = self._probed(packets)
+        messages: list[str | bytes] = []
+        error: ProtocolError | None = None
+        closed = False
+        for type, data in packets:
+            if type == MESSAGE:
+                messages.append(data)
+            elif type == PONG:
+                self._pong()
+            elif type == PING:
+                error = PacketError("a ping from the client: in this revision the server pings")
+                break
+            elif type == CLOSE:
+                closed = True
+                break
+            # OPEN, UPGRADE and NOOP are ignored, as by the reference.
+        if messages and self.connected:
+            self._heartbeat.on_data()
+            error = self.listener.messages(messages) or error
+        if error is not None:
+            self._fail(error, reached=not messages)
+        elif closed and self.connected:
+            if isinstance(self.transport, PollingTransport):
+                self.transport.client_closed()
+            self._end(CloseReason.CLIENT, 1000)
+
+    def _pong(self) -> None:
+        now = monotonic()
+        self._heartbeat.on_pong(now)
+        if self.settings.ping_interval < self.settings.ping_timeout:
+            # The timer stands at the end of the time-out, and the next ping is due before.
+            self._timer.cancel()
+            self._timer = self.timers.schedule(self._heartbeat.next_deadline() - now, self._beat)
+
+    def failed(self, transport: Transport, error: ProtocolError) -> None:
+        if transport is self.transport:
+            self._fail(error, reached=True)
+        elif transport is self._candidate:
+            self._abandon(error.close_code, str(error))
+
+    def _fail(self, error: ProtocolError, reached: bool) -> None:
+        """End the session for what the client did.
+
+        Args:
+            reached: whether the client has been answered already, so that nothing is left for it to fetch.
+        """
+        if not self.connected:
+            return
+        log.info("session %s: %s", self.sid[:6], error)
+        if reached and isinstance(self.transport, PollingTransport):
+            self.transport.abort()
+            self._finish(error.reason)
+        else:
+            self._end(error.reason, error.close_code)
+
+    def gone(self, transport: Transport, reason: str) -> None:
+        if transport is self.transport:
+            self._finish(reason)
+        elif transport is self._candidate:
+            self._abandon(1000, reason)
+
+    # Requests of a polling session
+
+    def handle_get(self, exchange: Exchange, headers: Headers) -> None:
+        """A poll."""
+        transport = self.transport
+        assert isinstance(transport, PollingTransport)
+        if self.state is CLOSING:
+            transport.last_words(exchange, headers)
+            self._finish(CloseReason.TRANSPORT_CLOSE)
+        else:
+            transport.handle_get(exchange, headers, noop=self._noops is not None)
+
+    def handle_post(self, exchange: Exchange, headers: Headers, content_type: str) -> None:
+        """Packets by POST."""
+        transport = self.transport
+        assert isinstance(transport, PollingTransport)
+        transport.handle_post(exchange, headers, content_type)
+
+    # Engine.IO 4, "WebSocket upgrade of a polling session"
+
+    def upgrade(self, wire: Wire, early: bytes) -> None:
+        """A WebSocket was accepted for this session: "remember it as candidate, start a timer"."""
+        candidate = WebSocketTransport(wire, self.revision, self.settings, self, early)
+        if self.state is not OPEN or not isinstance(self.transport, PollingTransport):
+            # "is accepted (101) and closed at once"
+            candidate.close(1002)
+            return
+        self.state = UPGRADING
+        self._candidate = candidate
+        self._upgrade_timer = self.timers.schedule(self.settings.upgrade_timeout, self._upgrade_timed_out)
+
+    def _upgrade_timed_out(self) -> None:
+        self._abandon(1008, "upgrade timeout")
+
+    def _probed(self, packets: Sequence[EnginePacket]) -> Sequence[EnginePacket]:
+        """Packets of the candidate.
+
+        Returns:
+            Those that follow the upgrade packet; they belong to the session already.
+        """
+        candidate = self._candidate
+        assert candidate is not None
+        for index, packet in enumerate(packets):
+            if packet == (PING, "probe"):
+                candidate.send_packet(self._packet(PONG, b"probe"))
+                if self._noops is None and self._candidate is candidate:
+                    self._send_noops()
+            elif packet[0] == UPGRADE and self._noops is not None:
+                self._switch(candidate)
+                return packets[index + 1 :]
+            else:
+                self._abandon(1002, "neither probe nor upgrade")
+                break
+        return ()
+
+    def _send_noops(self) -> None:
+        """End the waiting poll, again and again, so that the client can finish polling."""
+        if isinstance(self.transport, PollingTransport):
+            self.transport.answer_noop()
+        self._noops = self.timers.schedule(_NOOP_INTERVAL, self._send_noops)
+
+    def _switch(self, candidate: WebSocketTransport) -> None:
+        """The client has stopped polling: what is queued goes over the WebSocket, in order."""
+        polling = self.transport
+        assert isinstance(polling, PollingTransport)
+        self._stop_upgrade("upgrade")
+        paused = polling.paused
+        queue = polling.take_queue()
+        polling.resume()
+        self.transport = candidate
+        for item in queue:
+            if isinstance(item, bytes):
+                candidate.send_packet(item)
+            else:
+                candidate.send(item)
+        if paused:
+            candidate.pause()
+
+    def _abandon(self, code: int, why: str) -> None:
+        """The candidate failed; "session stays on polling"."""
+        candidate = self._candidate
+        if candidate is not None:
+            log.info("session %s: no upgrade: %s", self.sid[:6], why)
+            self._stop_upgrade("abandon")
+            candidate.close(code)
+
+    def _stop_upgrade(self, event: str) -> None:
+        self._candidate = None
+        for timer in (self._upgrade_timer, self._noops):
+            if timer is not None:
+                timer.cancel()
+        self._upgrade_timer = self._noops = None
+        self.state = transition(self.state, event) or self.state
+
+    # The end
+
+    def close(self, reason: str, code: int = 1000) -> None:
+        """End the session: what was sent goes out, then the client is told."""
+        self._end(reason, code)
+
+    def _end(self, reason: str, code: int) -> None:
+        if not self.connected:
+            return
+        self._abandon(1000, reason)
+        transport = self.transport
+        if isinstance(transport, PollingTransport) and not transport.waiting and reason != CloseReason.CLIENT:
+            self.state = CLOSING
+            self._timer.cancel()
+            self._timer = self.timers.schedule(_LINGER, self._lingered)
+            transport.resume()
+            self.listener.closed(reason)
+            return
+        transport.close(code)
+        self._finish(reason)
+
+    def _lingered(self) -> None:
+        self.transport.abort()
+        self._finish(CloseReason.TRANSPORT_CLOSE)
+
+    def _finish(self, reason: str) -> None:
+        state, self.state = self.state, CLOSED
+        if state is CLOSED:
+            return
+        if self._candidate is not None:
+            candidate = self._candidate
+            self._stop_upgrade("lost")
+            candidate.abort()
+        self._timer.cancel()
+        self._forget(self)
+        if state is not CLOSING:
+            self.listener.closed(reason)

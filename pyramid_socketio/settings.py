@@ -1,0 +1,185 @@
+"""The settings table: the one source of names, defaults, units and help of every ``socketio.*`` setting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+__all__ = ["PREFIX", "TABLE", "Setting", "Settings", "parse_settings"]
+
+PREFIX = "socketio."
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not 0 < seconds < float("inf"):
+        raise ValueError("must be a number of seconds greater than 0")
+    return seconds
+
+
+def _count(value: Any) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError("must be a whole number of at least 1")
+    return number
+
+
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise ValueError("must be true or false")
+    return text in _TRUE
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(value.split()) if isinstance(value, str) else tuple(value)
+
+
+def _text(value: Any) -> str:
+    return str(value).strip()
+
+
+def _resource(value: Any) -> str:
+    return _text(value).strip("/")
+
+
+def _optional_text(value: Any) -> str | None:
+    text = "" if value is None else str(value).strip()
+    return None if text.lower() in ("", "none") else text
+
+
+def _transports(value: Any) -> tuple[str, ...]:
+    names = _words(value)
+    unknown = set(names) - {"polling", "websocket"}
+    if unknown or not names:
+        raise ValueError("must be one or both of: polling websocket")
+    return names
+
+
+def _origins(value: Any) -> tuple[str, ...]:
+    origins = tuple(origin.rstrip("/").lower() for origin in _words(value))
+    for origin in origins:
+        if origin not in ("*", "null") and "://" not in origin:
+            raise ValueError(f"{origin!r} must look like https://example.com or https://example.com:8080")
+    return origins
+
+
+class Setting(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    convert: Callable[[Any], Any]
+    default: Any
+    unit: str
+    help: str
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting("resource", _resource, "socket.io", "", "first segment of the URL path that clients connect to"),
+    Setting("transports", _transports, ("polling", "websocket"), "", "transports that clients may use"),
+    Setting("allow_upgrades", _boolean, True, "", "whether a polling client may change to WebSocket"),
+    Setting("ping_interval", _seconds, 25.0, "seconds", "time between two pings to a client"),
+    Setting("ping_timeout", _seconds, 20.0, "seconds", "time that a client has to answer a ping"),
+    Setting("upgrade_timeout", _seconds, 10.0, "seconds", "time that a change to WebSocket may take"),
+    Setting("connect_timeout", _seconds, 45.0, "seconds", "time that a client has to connect to a namespace"),
+    Setting("close_timeout", _seconds, 5.0, "seconds", "time that a client has to answer a closing handshake"),
+    Setting("write_timeout", _seconds, 10.0, "seconds", "time that unsent bytes may wait for the client to read"),
+    Setting("drain_timeout", _seconds, 30.0, "seconds", "time that a shutdown may take"),
+    Setting("max_message_size", _count, 1_000_000, "bytes", "biggest message, POST body or set of attachments taken"),
+    Setting("max_fragments", _count, 4096, "frames", "most WebSocket frames that one message may come in"),
+    Setting("max_payload_packets", _count, 1000, "packets", "most packets in the body of one POST"),
+    Setting("max_attachments", _count, 10, "attachments", "most binary attachments of one event"),
+    Setting("max_namespaces", _count, 32, "namespaces", "most namespaces that one client may be connected to"),
+    Setting("max_pending_acks", _count, 1000, "acks", "most acknowledgements of one client waited for at a time"),
+    Setting("max_inbox_packets", _count, 1000, "packets", "messages waiting for handlers, above which reading stops"),
+    Setting("max_inbox_bytes", _count, 4_000_000, "bytes", "size of them, above which reading stops"),
+    Setting("max_queue_packets", _count, 1000, "packets", "most packets waiting to be sent to a polling client"),
+    Setting("max_queue_bytes", _count, 1_048_576, "bytes", "most bytes waiting to be sent to one client"),
+    Setting("max_sessions", _count, 10_000, "sessions", "most clients at a time; a further one is answered 503"),
+    Setting(
+        "allowed_origins",
+        _origins,
+        (),
+        "",
+        "origins of pages that may connect, besides the server's own; `*` allows every page",
+    ),
+    Setting("allow_no_origin", _boolean, True, "", "whether requests without an Origin header (no browser) may connect"),
+    Setting("cors_credentials", _boolean, False, "", "whether pages of allowed origins may send cookies"),
+    Setting("cookie", _optional_text, None, "", "name of a cookie that carries the session id, for load balancers"),
+    Setting(
+        "client",
+        _optional_text,
+        None,
+        "",
+        "directory or asset specification of socket.io-client's `dist`, served as /socket.io/socket.io.js",
+    ),
+)
+
+
+class Settings:
+    """The settings of one application; every attribute is a row of :data:`TABLE`.
+
+    Args:
+        values: attribute name to value; missing ones have their default.
+
+    Raises:
+        ValueError: an unknown name or a bad value; the text names the setting.
+    """
+
+    resource: str
+    transports: tuple[str, ...]
+    allow_upgrades: bool
+    ping_interval: float
+    ping_timeout: float
+    upgrade_timeout: float
+    connect_timeout: float
+    close_timeout: float
+    write_timeout: float
+    drain_timeout: float
+    max_message_size: int
+    max_fragments: int
+    max_payload_packets: int
+    max_attachments: int
+    max_namespaces: int
+    max_pending_acks: int
+    max_inbox_packets: int
+    max_inbox_bytes: int
+    max_queue_packets: int
+    max_queue_bytes: int
+    max_sessions: int
+    allowed_origins: tuple[str, ...]
+    allow_no_origin: bool
+    cors_credentials: bool
+    cookie: str | None
+    client: str | None
+
+    def __init__(self, **values: Any) -> None:
+        for row in TABLE:
+            value = values.pop(row.name, row.default)
+            try:
+                setattr(self, row.name, row.convert(value))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{PREFIX}{row.name} = {value}: {error}") from None
+        if values:
+            known = ", ".join(row.name for row in TABLE)
+            raise ValueError(f"unknown setting {PREFIX}{min(values)}; known are: {known}")
+        if self.cors_credentials and "*" in self.allowed_origins:
+            raise ValueError(f"{PREFIX}cors_credentials needs the origins by name: {PREFIX}allowed_origins must not be *")
+
+
+def parse_settings(mapping: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Settings:
+    """Read the keys that start with ``socketio.`` of an application's settings.
+
+    Args:
+        defaults: attribute name to value, for what the application does not set.
+
+    Raises:
+        ValueError: see :class:`Settings`.
+    """
+    found = {key[len(PREFIX) :]: value for key, value in mapping.items() if key.startswith(PREFIX)}
+    return Settings(**{**(defaults or {}), **found})

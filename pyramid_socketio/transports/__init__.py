@@ -1,0 +1,1 @@
+"""How packets travel: long-polling and WebSocket."""

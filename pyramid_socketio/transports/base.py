@@ -1,0 +1,91 @@
+"""What a session and its transport need of each other, and of the HTTP connection below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ..errors import ProtocolError
+from ..evented.wire import Wire
+from ..protocol.http import Head
+from ..protocol.packets import EnginePacket
+
+__all__ = ["Exchange", "Outgoing", "SessionCallbacks", "Transport"]
+
+
+class Outgoing(Protocol):
+    """A message on its way out, framed once for each kind of transport (``revision.engine.Message``)."""
+
+    def frames(self) -> bytes: ...
+
+    def packets(self) -> list[bytes]: ...
+
+
+class SessionCallbacks(Protocol):
+    """What a transport tells its session. None of it runs application code, and none raises."""
+
+    def received(self, transport: Any, packets: Sequence[EnginePacket]) -> None:
+        """Packets arrived, in order."""
+
+    def failed(self, transport: Any, error: ProtocolError) -> None:
+        """The client broke a rule; packets before that have been handed over."""
+
+    def gone(self, transport: Any, reason: str) -> None:
+        """Nothing can be sent or received any more; ``reason`` is a :class:`~pyramid_socketio.errors.CloseReason`."""
+
+
+class Transport(Protocol):
+    """How a session's packets travel.
+
+    ``name`` is the word of the protocol. Sending never blocks.
+    """
+
+    name: str
+
+    def send(self, message: Outgoing) -> None:
+        """Send a Socket.IO packet."""
+
+    def send_packet(self, packet: bytes) -> None:
+        """Send an Engine.IO packet other than a message."""
+
+    def pause(self) -> None:
+        """Take nothing more from the client until :meth:`resume`."""
+
+    def resume(self) -> None: ...
+
+    @property
+    def paused(self) -> bool: ...
+
+    def close(self, code: int) -> None:
+        """End in order: what was sent goes out first. ``code`` is a WebSocket close code."""
+
+    def abort(self) -> None:
+        """End at once."""
+
+
+class Exchange(Protocol):
+    """One HTTP request and its answer, on a connection that is watched in the hub."""
+
+    head: Head
+    #: Whether the request asks for a WebSocket (a GET with ``Upgrade: websocket``).
+    wants_websocket: bool
+    #: Called once, in the hub, when the connection is lost before the answer; ``None`` for "nobody cares".
+    on_abort: Callable[[], None] | None
+
+    def respond(self, status: int, headers: list[tuple[str, str]], body: bytes = b"", close: bool = False) -> None:
+        """Answer, with one ``send``; the connection goes on with its next request unless ``close``."""
+
+    def read_body(self, limit: int, done: Callable[[bytes | None], None]) -> None:
+        """Call ``done`` with the whole body, or with ``None`` as soon as it is known to be over ``limit`` bytes."""
+
+    def take_over(self) -> tuple[Wire, bytes]:
+        """The wire itself, for a WebSocket, and what the client sent behind its request; HTTP is over on it.
+
+        ``receive`` and ``lost`` of the wire are the caller's to set.
+        """
+
+    def mount(self, engine: Any, shutdown: Callable[[], None]) -> None:
+        """From now on requests to this path that name a session go straight to ``engine.handle``.
+
+        ``shutdown`` is called, and waited for, before the server stops.
+        """

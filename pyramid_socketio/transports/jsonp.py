@@ -1,0 +1,67 @@
+"""Long-polling through script elements, for clients that are forced to it (Engine.IO 3 and 4, "JSONP")."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import parse_qsl
+
+from ..errors import BadRequest, PacketError
+from ..protocol.jsontext import dumps
+from ..protocol.packets import EnginePacket
+from ..protocol.revisions import Revision
+from ..settings import Settings
+from .base import SessionCallbacks
+from .polling import Headers, PollingTransport
+
+__all__ = ["JSONPTransport", "parse_index"]
+
+# fullmatch, because $ also matches before a newline; [0-9], because \d takes the digits of every script.
+_INDEX: Final = re.compile("[0-9]{1,10}")
+
+#: A backslash and n that is not itself escaped: the client's form fields cannot carry a newline.
+_ESCAPED_NEWLINE: Final = re.compile(r"(\\)?\\n")
+
+
+def parse_index(value: str) -> str:
+    """The parameter ``j``: the number of the client's callback.
+
+    Raises:
+        BadRequest: anything but digits, so that nothing from the URL gets into a script.
+    """
+    if not _INDEX.fullmatch(value):
+        raise BadRequest("j is not a number")
+    return value
+
+
+class JSONPTransport(PollingTransport):
+    """Polling whose answers are scripts and whose POSTs are forms."""
+
+    __slots__ = ("_index",)
+
+    def __init__(self, revision: Revision, settings: Settings, session: SessionCallbacks, index: str) -> None:
+        super().__init__(revision, settings, session)
+        self._index = index
+
+    def wrap(self, headers: Headers) -> Headers:
+        return [
+            ("Content-Type", "text/javascript; charset=UTF-8"),
+            ("X-Content-Type-Options", "nosniff"),
+            *headers,
+            ("Cache-Control", "no-store"),
+        ]
+
+    def script(self, body: bytes) -> bytes:
+        # "<" so that no text of a client can end a script element; the two separators end a line in old JavaScript.
+        text = dumps(body.decode()).decode()
+        text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+        return f"___eio[{self._index}]({text});".encode()
+
+    def _decode(self, body: bytes) -> list[EnginePacket | PacketError]:
+        try:
+            fields = dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=2))
+            payload = fields["d"]
+        except (ValueError, KeyError):
+            raise PacketError("a form without the field d") from None
+        unescaped = _ESCAPED_NEWLINE.sub(lambda found: "\\n" if found[1] else "\n", payload)
+        return super()._decode(unescaped.encode())

@@ -1,0 +1,282 @@
+"""HTTP long-polling: a GET that waits for packets, and POSTs that bring some (Engine.IO 4, "Polling in detail")."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from gevent import get_hub
+
+from ..errors import BadRequest, CloseReason, PacketError, PayloadTooLarge, ProtocolError
+from ..protocol.packets import CLOSE, NOOP, EnginePacket
+from ..protocol.revisions import Revision
+from ..settings import Settings
+from .base import Exchange, Outgoing, SessionCallbacks
+
+__all__ = ["PollingTransport"]
+
+Headers = list[tuple[str, str]]
+
+_TEXT: Final = ("Content-Type", "text/plain; charset=UTF-8")
+_HTML: Final = ("Content-Type", "text/html")
+_NO_STORE: Final = ("Cache-Control", "no-store")
+
+
+class PollingTransport:
+    """The polling side of a session.
+
+    A GET is answered as soon as there is something to send, and then with everything that is there. There is no poll
+    time-out: the next ping ends the longest wait.
+
+    Args:
+        jsonp: the digits of the parameter ``j`` of the handshake, for a client that reads scripts instead of texts.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_flushing",
+        "_held",
+        "_poll",
+        "_poll_headers",
+        "_post",
+        "_queue",
+        "_queue_bytes",
+        "_revision",
+        "_session",
+        "_settings",
+        "_stopped",
+    )
+
+    name = "polling"
+
+    def __init__(self, revision: Revision, settings: Settings, session: SessionCallbacks) -> None:
+        self._revision = revision
+        self._settings = settings
+        self._session = session
+        self._queue: list[Outgoing | bytes] = []
+        self._queue_bytes = 0
+        self._flushing = False
+        self._closed = False
+        self._stopped = False
+        #: The GET that waits.
+        self._poll: Exchange | None = None
+        self._poll_headers: Headers = []
+        #: The POST whose body is on its way, and the answer that is held back while the session is paused.
+        self._post: Exchange | None = None
+        self._held: Any = None
+
+    # Sending
+
+    def send(self, message: Outgoing) -> None:
+        for packet in message.packets():
+            self._queue_bytes += len(packet)
+        self._put(message)
+
+    def send_packet(self, packet: bytes) -> None:
+        self._put(packet)
+
+    def _put(self, item: Outgoing | bytes) -> None:
+        if self._closed:
+            return
+        self._queue.append(item)
+        if self._poll is None:
+            if len(self._queue) > self._settings.max_queue_packets or (
+                self._queue_bytes > self._settings.max_queue_bytes and len(self._queue) > 1
+            ):
+                self._drop(CloseReason.SLOW_CONSUMER)
+        elif not self._flushing:
+            # At the next turn of the loop: packets that are ready together go out together.
+            self._flushing = True
+            get_hub().loop.run_callback(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._poll is not None and self._queue:
+            self._answer_poll(self._payload())
+
+    def _payload(self) -> bytes:
+        packets: list[bytes] = []
+        for item in self._queue:
+            if isinstance(item, bytes):
+                packets.append(item)
+            else:
+                packets += item.packets()
+        self._queue.clear()
+        self._queue_bytes = 0
+        body: bytes = self._revision.engine.encode_payload(packets)
+        return body
+
+    def _answer_poll(self, body: bytes) -> None:
+        poll, self._poll = self._poll, None
+        assert poll is not None
+        poll.on_abort = None
+        poll.respond(200, self.wrap(self._poll_headers), self.script(body))
+
+    def wrap(self, headers: Headers) -> Headers:
+        """The headers of an answer that carries packets."""
+        return [_TEXT, *headers, _NO_STORE]
+
+    def script(self, body: bytes) -> bytes:
+        """The body of an answer that carries packets."""
+        return body
+
+    def take_queue(self) -> list[Outgoing | bytes]:
+        """What was not sent; the transport is over. A waiting GET is answered with a noop."""
+        self._closed = True
+        queue, self._queue = self._queue, []
+        self.answer_noop()
+        return queue
+
+    def answer_noop(self) -> None:
+        """End a waiting GET without a packet for the application."""
+        if self._poll is not None:
+            self._answer_poll(self._packet(NOOP))
+
+    def _packet(self, type: int) -> bytes:
+        packet: bytes = self._revision.engine.encode_packet(type)
+        return packet
+
+    # Receiving
+
+    def handle_get(self, exchange: Exchange, headers: Headers, noop: bool = False) -> None:
+        """A poll.
+
+        Args:
+            headers: that the answer is to have besides its own.
+            noop: answer at once, with a noop where nothing is queued (the session is being upgraded).
+        """
+        if self._poll is not None:
+            # "first is answered with body 1 (close packet), second with 400 and an empty body, session closed"
+            self._answer_poll(self._packet(CLOSE))
+            exchange.respond(400, headers)
+            self._drop(CloseReason.TRANSPORT_ERROR)
+            return
+        self._poll = exchange
+        self._poll_headers = headers
+        exchange.on_abort = self._aborted
+        if self._queue and not self._flushing:
+            self._flush()
+        elif noop:
+            self.answer_noop()
+
+    def handle_post(self, exchange: Exchange, headers: Headers, content_type: str) -> None:
+        """Packets from the client."""
+        if self._post is not None or content_type.startswith("application/octet-stream"):
+            # Two at once, or binary, which this revision does not have over HTTP.
+            exchange.respond(400, headers)
+            self._drop(CloseReason.TRANSPORT_ERROR)
+            return
+        self._post = exchange
+        exchange.on_abort = self._aborted
+
+        def done(body: bytes | None) -> None:
+            self._posted(exchange, headers, body)
+
+        exchange.read_body(self._settings.max_message_size, done)
+
+    def _posted(self, exchange: Exchange, headers: Headers, body: bytes | None) -> None:
+        exchange.on_abort = None
+        self._post = None
+        if body is None:
+            # The session lives on: the reference's way.
+            exchange.respond(413, headers, close=True)
+            return
+        if self._closed:
+            exchange.respond(400, headers)
+            return
+        try:
+            packets = self._decode(body)
+        except ProtocolError as error:
+            self._refuse(exchange, headers, error)
+            return
+        good: list[EnginePacket] = [packet for packet in packets if not isinstance(packet, PacketError)]
+        if good:
+            self._session.received(self, good)
+        if packets and isinstance(packets[-1], PacketError):
+            self._refuse(exchange, headers, packets[-1])
+        elif self._stopped and not self._closed:
+            # The inbox is full: the client sends its next POST when this one is answered.
+            self._post = exchange
+            exchange.on_abort = self._aborted
+            self._held = (exchange, headers)
+        else:
+            exchange.respond(200, [_HTML, *headers, _NO_STORE], b"ok")
+
+    def _decode(self, body: bytes) -> list[EnginePacket | PacketError]:
+        packets: list[EnginePacket | PacketError] = self._revision.engine.decode_payload(
+            body, self._settings.max_payload_packets
+        )
+        return packets
+
+    def _refuse(self, exchange: Exchange, headers: Headers, error: ProtocolError) -> None:
+        status = 413 if isinstance(error, PayloadTooLarge) else 400
+        body = b'{"code":%d,"message":"%b"}' % (BadRequest.code, BadRequest.message.encode())
+        exchange.respond(status, [("Content-Type", "application/json"), *headers], body)
+        if not self._closed:
+            self._session.failed(self, error)
+
+    def _aborted(self) -> None:
+        """The client broke a request off, or the network did."""
+        self._poll = self._post = None
+        self._drop(CloseReason.TRANSPORT_ERROR)
+
+    # Flow control
+
+    @property
+    def paused(self) -> bool:
+        return self._stopped
+
+    def pause(self) -> None:
+        self._stopped = True
+
+    def resume(self) -> None:
+        self._stopped = False
+        if self._held is not None:
+            (exchange, headers), self._held = self._held, None
+            self._post = exchange.on_abort = None
+            exchange.respond(200, [_HTML, *headers, _NO_STORE], b"ok")
+
+    # The end
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a GET waits."""
+        return self._poll is not None
+
+    def client_closed(self) -> None:
+        """The client sent its close packet: "a waiting GET is answered with 6 (noop), the POST with ok"."""
+        self.answer_noop()
+        self._finish()
+
+    def close(self, code: int) -> None:
+        """Answer the waiting GET with the close packet; without one, :meth:`last_words` answers the next."""
+        if self._poll is not None and not self._closed:
+            self._queue.append(self._packet(CLOSE))
+            self._answer_poll(self._payload())
+            self._finish()
+
+    def last_words(self, exchange: Exchange, headers: Headers) -> None:
+        """The GET of a session that is over: what was queued, and the close packet (the reference puts a noop first)."""
+        self._queue += [self._packet(NOOP), self._packet(CLOSE)]
+        self._poll = exchange
+        self._poll_headers = headers
+        self._answer_poll(self._payload())
+        self._finish()
+
+    def abort(self) -> None:
+        if self._poll is not None:
+            self._answer_poll(self._packet(CLOSE))
+        self._finish()
+
+    def _drop(self, reason: str) -> None:
+        if not self._closed:
+            self._finish()
+            self._session.gone(self, reason)
+
+    def _finish(self) -> None:
+        self._closed = True
+        self.resume()
+        self._queue.clear()
+        self._queue_bytes = 0
+        if self._post is not None:
+            self._post.on_abort = None
+            self._post = None
