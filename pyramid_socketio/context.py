@@ -222,7 +222,9 @@ class SocketIOContext:
             ack: called with the client's answer, in its turn among this context's messages. Not called when the client
                 goes away before.
         """
-        data = self._out([event, *args])
+        data = [event, *args]
+        if self._json_dumps is not None:
+            data = self._out(data)
         if ack is None:
             self.io.send_event(data, self.json_default)
         else:
@@ -356,28 +358,24 @@ class SocketIOContext:
         return list(result) if isinstance(result, tuple) else [result]
 
     def _dispatch(self, data: list[Any]) -> Any:
-        name = data[0]
-        args = data[1:]
+        name, *args = data
         if self._json_loads is not None:
             args = [self._json_loads(json.dumps(value)) for value in args]
-        if name == "message" and "message" not in self._handlers:
+        if name == "message":
             # What `socket.send(obj)` sends: the type is inside.
             msg = args[0] if len(args) == 1 else None
-            if type(msg) is not dict:
-                return self.error("bad_request", "Your message needs to be JSON-formatted")
-            name = msg.get(self._in_type)
-            if type(name) is not str:
+            kind = msg.get(self._in_type) if type(msg) is dict else None
+            if type(kind) is str:
+                name = kind
+            elif "message" not in self._handlers:
+                if type(msg) is not dict:
+                    return self.error("bad_request", "Your message needs to be JSON-formatted")
                 return self.error("bad_request", f"You need a '{self._in_type}' attribute in your message")
-        elif name == "message" and len(args) == 1 and type(args[0]) is dict and type(args[0].get(self._in_type)) is str:
-            name = args[0][self._in_type]
-        handlers = self._handlers
-        method = handlers.get(name)
+        elif type(name) is not str:
+            return self.error("bad_request", "The name of an event is a text")
+        method = self._handlers.get(name) or self._handlers.get(name.translate(_FOLD))
         if method is None:
-            if type(name) is not str:
-                return self.error("bad_request", "The name of an event is a text")
-            method = handlers.get(name.translate(_FOLD))
-            if method is None:
-                return self.unknown(name, *args)
+            return self.unknown(name, *args)
         return getattr(self, method)(*args)
 
     def _tell_internal_error(self) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from .errors import (
     ConnectRefused,
     LimitExceeded,
     PacketError,
+    PayloadTooLarge,
     ProtocolError,
     SessionClosed,
 )
@@ -119,11 +120,11 @@ class SocketIO:
                 continue
             session = socket.session
             revision = session.revision
-            message = messages.get(revision)
+            message = messages.get(revision.name)
             if message is None:
                 encoded = revision.socket.encode_event(namespace, data, None, default)
-                message = messages[revision] = revision.engine.Message(encoded)
-            session.send(message)
+                message = messages[revision.name] = revision.engine.Message(encoded)
+            session.transport.send(message)
 
     def shutdown(self) -> None:
         """Tell every client that the server goes away, and run every ``disconnect``; returns when all have run.
@@ -144,7 +145,7 @@ class SocketIO:
 class Connection:
     """The Socket.IO side of one session: decodes what arrives and hands it to the sockets of the namespaces."""
 
-    __slots__ = ("_closed", "_connect", "_pending", "_refusals", "_timer", "_waiting", "_waiting_bytes", "owner", "session", "sockets")
+    __slots__ = ("_closed", "_connect", "_pending", "_refusals", "_timer", "owner", "session", "sockets")
 
     def __init__(
         self, owner: SocketIO, session: Session, connect: Connector | None, closed: Callable[[], None] | None
@@ -156,8 +157,6 @@ class Connection:
         self._connect = connect
         self._pending: PendingPacket | None = None
         self._refusals = 0
-        self._waiting = 0
-        self._waiting_bytes = 0
         # "No namespace joined within 45 s: the server closes the EIO connection."
         self._timer: Timer | None = owner.timers.schedule(owner.settings.connect_timeout, self._connect_timed_out)
 
@@ -166,47 +165,49 @@ class Connection:
     def messages(self, messages: list[str | bytes]) -> ProtocolError | None:
         ready: list[NamespaceSocket] = []
         error: ProtocolError | None = None
+        decode = self.session.revision.socket.decode_packet
+        limit = self.session.settings.max_attachments
+        sockets = self.sockets
+        packet: SocketPacket | None
         try:
             for message in messages:
-                packet = self._decode(message)
-                if packet is None:
-                    continue
-                socket = self.sockets.get(packet.namespace)
+                if self._pending is None and message.__class__ is str:
+                    packet = decode(message, limit)
+                    if packet.attachments:
+                        self._expect(packet)
+                        continue
+                else:
+                    packet = self._attach(message)
+                    if packet is None:
+                        continue
+                socket = sockets.get(packet.namespace)
                 if socket is not None and packet.type == EVENT and socket.state is _CONNECTED:
-                    self._waiting += 1
-                    self._waiting_bytes += packet.size
                     if socket.put(packet):
                         ready.append(socket)
                 else:
                     self._control(packet, socket, ready)
         except ProtocolError as wrong:
             error = wrong
-        if self._waiting > self.owner.settings.max_inbox_packets or (
-            self._waiting_bytes > self.owner.settings.max_inbox_bytes
-        ):
-            self.session.pause()
         for socket in ready:
             self.owner.workers.run(socket.drain)
         return error
 
-    def _decode(self, message: str | bytes) -> SocketPacket | None:
+    def _expect(self, packet: SocketPacket) -> None:
+        """A packet whose attachments are to come; for a namespace that is not connected none is kept."""
+        if packet.namespace not in self.sockets:
+            raise PacketError("an event for a namespace that is not connected")
+        self._pending = PendingPacket(packet)
+
+    def _attach(self, message: str | bytes) -> SocketPacket | None:
+        """A binary message; gives the packet that it completes."""
         pending = self._pending
-        limits = self.session.settings
-        if message.__class__ is str:
-            if pending is not None:
-                raise AttachmentError("got plaintext data when reconstructing a packet")
-            packet: SocketPacket = self.session.revision.socket.decode_packet(message, limits.max_attachments)
-            if not packet.attachments:
-                return packet
-            if packet.namespace not in self.sockets:
-                raise PacketError("an event for a namespace that is not connected")
-            self._pending = PendingPacket(packet)
-            return None
         if pending is None:
             raise AttachmentError("got binary data when not reconstructing a packet")
-        whole = pending.add(message)  # type: ignore[arg-type]
-        if pending.size > limits.max_message_size:
-            raise LimitExceeded("the attachments of one packet are over max_message_size")
+        if isinstance(message, str):
+            raise AttachmentError("got plaintext data when reconstructing a packet")
+        whole = pending.add(message)
+        if pending.size > self.session.settings.max_message_size:
+            raise PayloadTooLarge("a packet and its attachments are over max_message_size")
         if whole is not None:
             self._pending = None
         return whole
@@ -244,23 +245,13 @@ class Connection:
     def send(self, encoded: EncodedPacket) -> None:
         """Send a packet that is for this client alone."""
         session = self.session
-        session.send(session.revision.engine.Message(encoded))
+        session.transport.send(session.revision.engine.Message(encoded))
 
     def joined(self) -> None:
         """A namespace let the client in."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def handled(self, packet: SocketPacket) -> None:
-        """A message left an inbox."""
-        self._waiting -= 1
-        self._waiting_bytes -= packet.size
-        if self.session.transport.paused:
-            settings = self.owner.settings
-            # At half, so that a client at the limit is not stopped and started for each message.
-            if self._waiting * 2 <= settings.max_inbox_packets and self._waiting_bytes * 2 <= settings.max_inbox_bytes:
-                self.session.resume()
 
     def _connect_timed_out(self) -> None:
         self._timer = None
@@ -283,6 +274,7 @@ class NamespaceSocket:
 
     __slots__ = (
         "_acks",
+        "_backlog_bytes",
         "_busy",
         "_early",
         "_finished",
@@ -293,11 +285,14 @@ class NamespaceSocket:
         "id",
         "namespace",
         "reason",
+        "session",
         "state",
     )
 
     def __init__(self, connection: Connection, namespace: str) -> None:
         self.connection = connection
+        #: The Engine.IO session.
+        self.session = connection.session
         self.namespace = namespace
         self.id = secrets.token_urlsafe(15)
         self.state = _CONNECTING
@@ -305,6 +300,7 @@ class NamespaceSocket:
         self.reason: str | None = None
         self.context: Context | None = None
         self._inbox: deque[SocketPacket] | None = None
+        self._backlog_bytes = 0
         self._busy = False
         self._finished = False
         self._early: list[EncodedPacket] | None = None
@@ -312,11 +308,6 @@ class NamespaceSocket:
         self._next_ack = 0
 
     # What the original's `context.io` offered
-
-    @property
-    def session(self) -> Session:
-        """The Engine.IO session."""
-        return self.connection.session
 
     def connected(self) -> bool:
         """Whether the client is there."""
@@ -360,7 +351,13 @@ class NamespaceSocket:
         Raises:
             TypeError, ValueError: the data cannot be JSON.
         """
-        self._send(self.session.revision.socket.encode_event(self.namespace, data, None, default))
+        session = self.session
+        revision = session.revision
+        encoded = revision.socket.encode_event(self.namespace, data, None, default)
+        if self.state is _CONNECTED:
+            session.transport.send(revision.engine.Message(encoded))
+        else:
+            self._send(encoded)
 
     def _send(self, encoded: EncodedPacket) -> None:
         if self.state is _CONNECTED:
@@ -439,38 +436,46 @@ class NamespaceSocket:
             Whether :meth:`drain` has to be run in a worker.
         """
         # Made when needed: an idle client has no inbox.
-        if self._inbox is None:
-            self._inbox = deque()
-        self._inbox.append(packet)
-        if self._busy:
-            return False
-        self._busy = True
-        return True
+        inbox = self._inbox
+        if inbox is None:
+            inbox = self._inbox = deque()
+        inbox.append(packet)
+        if not self._busy:
+            self._busy = True
+            return True
+        # The handler is slow. What it has not come to is limited by letting the client wait.
+        self._backlog_bytes += packet.size
+        settings = self.session.settings
+        if len(inbox) > settings.max_inbox_packets or self._backlog_bytes > settings.max_inbox_bytes:
+            self.session.pause()
+        return False
 
     def drain(self) -> None:
         """Handle what is in the inbox, one packet at a time, in order. Runs in a worker."""
+        inbox = self._inbox
+        transport = self.session.transport
+        if inbox is not None and len(inbox) > 1:
+            # The answers to messages that came together go out together.
+            transport.cork()
         try:
-            while self._inbox:
-                packet = self._inbox.popleft()
-                if packet is _END:
+            while inbox:
+                packet = inbox.popleft()
+                if packet.type == EVENT:
+                    if not self._finished:
+                        answer = self.context.handle_event(packet.data, packet.id is not None)  # type: ignore[union-attr]
+                        if packet.id is not None and self.state is _CONNECTED:
+                            self._acknowledge(packet.id, answer)
+                elif packet is _END:
                     self._finish()
-                elif packet.type == EVENT:
-                    self._handle(packet)
                 else:
                     packet.data()
         finally:
+            transport.uncork()
             self._inbox = None
             self._busy = False
-
-    def _handle(self, packet: SocketPacket) -> None:
-        context = self.context
-        try:
-            if context is not None and not self._finished:
-                answer = context.handle_event(packet.data, packet.id is not None)
-                if packet.id is not None and self.state is _CONNECTED:
-                    self._acknowledge(packet.id, answer)
-        finally:
-            self.connection.handled(packet)
+            if self._backlog_bytes:
+                self._backlog_bytes = 0
+                self.session.resume()
 
     def _acknowledge(self, id: int, answer: list[Any] | None) -> None:
         encode = self.session.revision.socket.encode_ack

@@ -14,7 +14,7 @@ from .protocol.lifecycle import CLOSED, CLOSING, OPEN, UPGRADING, Heartbeat, tra
 from .protocol.packets import CLOSE, MESSAGE, PING, PONG, UPGRADE, EnginePacket
 from .protocol.revisions import Revision
 from .settings import Settings
-from .transports.base import Exchange, Outgoing, Transport
+from .transports.base import CLOSED_TRANSPORT, Exchange, Transport
 from .transports.polling import Headers, PollingTransport
 from .transports.websocket import WebSocketTransport
 
@@ -41,6 +41,8 @@ class SessionListener(Protocol):
 
 class Session:
     """An Engine.IO session.
+
+    To send, give ``transport.send`` a message; that never blocks, and does nothing when the session is over.
 
     Args:
         sid: known to the server and this client alone.
@@ -103,13 +105,7 @@ class Session:
         )
         return packet
 
-    # Sending
-
-    def send(self, message: Outgoing) -> None:
-        """Send a Socket.IO packet. Never blocks; nothing happens when the session is over."""
-        state = self.state
-        if state is OPEN or state is UPGRADING:
-            self.transport.send(message)
+    # Flow control
 
     def pause(self) -> None:
         """Take nothing more from the client, which is not taken for dead meanwhile."""
@@ -332,6 +328,7 @@ class Session:
             self._stop_upgrade("lost")
             candidate.abort()
         self._timer.cancel()
+        self.transport = CLOSED_TRANSPORT
         self._forget(self)
         if state is not CLOSING:
             self.listener.closed(reason)

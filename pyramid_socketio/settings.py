@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["PREFIX", "TABLE", "Setting", "Settings", "parse_settings"]
+__all__ = ["PREFIX", "TABLE", "Setting", "Settings", "parse_settings", "settings_page"]
 
 PREFIX = "socketio."
 
@@ -183,3 +183,25 @@ def parse_settings(mapping: Mapping[str, Any], defaults: Mapping[str, Any] | Non
     """
     found = {key[len(PREFIX) :]: value for key, value in mapping.items() if key.startswith(PREFIX)}
     return Settings(**{**(defaults or {}), **found})
+
+
+def settings_page() -> str:
+    """The page of the documentation that lists the settings, in Markdown."""
+    lines = [
+        "# Settings",
+        "",
+        "Keys of the application's section of the `.ini` file (`[app:main]`), or of the settings of its `Configurator`.",
+        "An unknown key under `socketio.` is an error. This page is made from the table in `pyramid_socketio/settings.py`.",
+        "",
+        "| key | default | unit | what it is |",
+        "|---|---|---|---|",
+    ]
+    for row in TABLE:
+        default = " ".join(row.default) if isinstance(row.default, tuple) else row.default
+        shown = "" if default in (None, "") else f"`{str(default).lower() if default is True or default is False else default}`"
+        lines.append(f"| `{PREFIX}{row.name}` | {shown} | {row.unit} | {row.help} |")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    print(settings_page(), end="")

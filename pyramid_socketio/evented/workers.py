@@ -30,7 +30,6 @@ class _Worker(Greenlet):  # type: ignore[misc]
             job = self.job
             self.job = None
             if job is not None:
-                pool.busy += 1
                 try:
                     job()
                 except GreenletExit:
@@ -38,8 +37,6 @@ class _Worker(Greenlet):  # type: ignore[misc]
                     pass
                 except Exception:
                     log.exception("unexpected error in a worker")
-                finally:
-                    pool.busy -= 1
                 # A worker carries nothing from one message to the next: context variables least of all.
                 if self.gr_context is not None:
                     self.gr_context = None
@@ -63,8 +60,6 @@ class Workers:
 
     def __init__(self) -> None:
         self.idle: list[_Worker] = []
-        #: Workers that run application code now.
-        self.busy = 0
         self.closed = False
 
     def run(self, job: Callable[[], None]) -> None:

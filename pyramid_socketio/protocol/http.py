@@ -9,7 +9,7 @@ import re
 from http import HTTPStatus
 from typing import Final
 
-from pyramid_socketio.errors import HTTPError
+from ..errors import HTTPError
 
 __all__ = [
     "MAX_HEAD_SIZE",

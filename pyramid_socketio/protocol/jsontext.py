@@ -17,7 +17,7 @@ try:
 except ImportError:  # pragma: no cover - where orjson has no wheel (PyPy) the standard library serves alone
     orjson = None  # type: ignore[assignment]
 
-__all__ = ["MAX_DEPTH", "Default", "dumps", "loads"]
+__all__ = ["MAX_DEPTH", "Default", "dumps", "loads", "plain_dumps"]
 
 #: Deeper JSON is refused: nothing that people send is so deep, and code that walks it would recurse.
 MAX_DEPTH: Final = 64
@@ -108,6 +108,14 @@ def dumps(value: Any, default: Default | None = None, again: Callable[[], None] 
         if again is not None:
             again()
         return _slow_dumps(value, default)
+
+
+def plain_dumps(value: Any) -> bytes | None:
+    """As :func:`dumps`, fast, for what is JSON as it is; ``None`` for everything else."""
+    try:
+        return orjson.dumps(value)
+    except (TypeError, AttributeError):
+        return None
 
 
 def _slow_dumps(value: Any, default: Default | None) -> bytes:

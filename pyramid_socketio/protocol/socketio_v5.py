@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ..errors import AttachmentError, LimitExceeded, PacketError
 from .attachments import extract
-from .jsontext import Default, dumps, loads
+from .jsontext import Default, dumps, loads, plain_dumps
 from .packets import (
     ACK,
     BINARY_ACK,
@@ -40,16 +40,19 @@ def decode_packet(text: str, max_attachments: int) -> SocketPacket:
         LimitExceeded: more than ``max_attachments``.
     """
     if text[:2] == "2[":  # nearly every packet is an event in the main namespace that asks for no ack
-        return SocketPacket(EVENT, "/", _event(loads(text[1:])), None, 0, len(text))
+        event = loads(text[1:])
+        if not event or event[0].__class__ is not str or event[0] in RESERVED_EVENTS:
+            _check_event(event)
+        return SocketPacket(EVENT, "/", event, None, 0, len(text))
     match = _HEAD.match(text)
     if match is None:
         raise PacketError("unknown packet type")
     digit, count, namespace, number = match.groups()
-    type = int(digit)
+    kind = int(digit)
     attachments = 0
-    if type >= BINARY_EVENT:
+    if kind >= BINARY_EVENT:
         attachments = _attachments(count, max_attachments)
-        type = EVENT if type == BINARY_EVENT else ACK
+        kind = EVENT if kind == BINARY_EVENT else ACK
     elif count is not None:
         raise PacketError("attachments on a packet that has none")
     id = None if number is None else int(number)
@@ -57,8 +60,8 @@ def decode_packet(text: str, max_attachments: int) -> SocketPacket:
         raise PacketError("ack id out of range")
     rest = text[match.end() :]
     data = loads(rest) if rest else None
-    _CHECKS[type](data)
-    return SocketPacket(type, namespace.rstrip(",") if namespace else "/", data, id, attachments, len(text))
+    _CHECKS[kind](data)
+    return SocketPacket(kind, namespace.rstrip(",") if namespace else "/", data, id, attachments, len(text))
 
 
 def _attachments(count: str | None, limit: int) -> int:
@@ -70,41 +73,39 @@ def _attachments(count: str | None, limit: int) -> int:
     return int(count)
 
 
-def _event(data: Any) -> Any:
-    if type(data) is list and data:
-        name = data[0]
-        kind = type(name)
-        if (kind is str and name not in RESERVED_EVENTS) or kind is int or kind is float:
-            return data
-    raise PacketError("an event is an array that starts with its name")
+def _check_event(data: Any) -> None:
+    name = data[0] if type(data) is list and data else None
+    # A bool is an int in Python, but no name.
+    if not (type(name) is str and name not in RESERVED_EVENTS) and type(name) is not int and type(name) is not float:
+        raise PacketError("an event is an array that starts with its name")
 
 
-def _ack(data: Any) -> None:
+def _check_ack(data: Any) -> None:
     if type(data) is not list:
         raise PacketError("an ack is an array")
 
 
-def _connect(data: Any) -> None:
+def _check_connect(data: Any) -> None:
     if data is not None and type(data) is not dict:
         raise PacketError("the data of CONNECT is an object")
 
 
-def _disconnect(data: Any) -> None:
+def _check_disconnect(data: Any) -> None:
     if data is not None:
         raise PacketError("DISCONNECT has no data")
 
 
-def _connect_error(data: Any) -> None:
+def _check_connect_error(data: Any) -> None:
     if type(data) is not dict and type(data) is not str:
         raise PacketError("the data of CONNECT_ERROR is an object or a text")
 
 
 _CHECKS: Final = {
-    CONNECT: _connect,
-    DISCONNECT: _disconnect,
-    EVENT: _event,
-    ACK: _ack,
-    CONNECT_ERROR: _connect_error,
+    CONNECT: _check_connect,
+    DISCONNECT: _check_disconnect,
+    EVENT: _check_event,
+    ACK: _check_ack,
+    CONNECT_ERROR: _check_connect_error,
 }
 
 
@@ -130,6 +131,11 @@ def encode_event(
     Raises:
         TypeError, ValueError: the data cannot be JSON.
     """
+    if id is None:
+        # Most events are plain JSON; those that are not are written a second time, with what they need.
+        json = plain_dumps(data)
+        if json is not None:
+            return EncodedPacket(b"2" + json if namespace == "/" else _head(EVENT, namespace) + json, [])
     return _encode(EVENT, namespace, id, data, default)
 
 

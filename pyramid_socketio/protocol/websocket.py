@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pyramid_socketio.errors import HTTPError, LimitExceeded, PacketError, PayloadTooLarge, ProtocolError, TextError
+from ..errors import HTTPError, LimitExceeded, PacketError, PayloadTooLarge, ProtocolError, TextError
 
 __all__ = [
     "BINARY",

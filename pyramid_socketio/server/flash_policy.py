@@ -88,13 +88,15 @@ class PolicyListener(StreamServer):  # type: ignore[misc]
 
         Nobody but Flash movies misses the listener, and they ask the main port next.
         """
-        host, port = self.address[:2]
         try:
-            self.start()
+            # Not left to gevent, which would not close the socket that could not be bound.
+            listener = socket.create_server(self.address, family=self.family)
         except OSError as error:
-            reason = error.strerror or error
-            log.warning("no Flash policy listener on %s:%s (%s); the main port answers instead", host, port, reason)
+            log.warning("no Flash policy listener: %s; the main port answers instead", error.strerror or error)
             return False
+        listener.setblocking(False)
+        self.set_listener(listener)
+        self.start()
         return True
 
     def handle(self, sock: socket.socket, address: object) -> None:

@@ -54,7 +54,7 @@ DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 6543
 
 #: Connections wait here while the server restarts.
-BACKLOG: Final = 1024
+BACKLOG: Final = 4096
 
 #: Keys of a server section that go to ``SocketIOServer``, with their conversion; gevent-socketio's names.
 OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -351,8 +351,9 @@ def run(
     stop = Event()
     loop = gevent.get_hub().loop
     without_policy = {key: value for key, value in options.items() if key != "policy_server"}
-    servers = [SocketIOServer(listeners[0], app, **options)]
-    servers += [SocketIOServer(listener, app, **without_policy) for listener in listeners[1:]]
+    # gevent takes no backlog beside a socket that listens already.
+    servers = [SocketIOServer(listeners[0], app, backlog=None, **options)]
+    servers += [SocketIOServer(listener, app, backlog=None, **without_policy) for listener in listeners[1:]]
     try:
         with stop_signals(lambda: loop.run_callback_threadsafe(stop.set), monitored=monitored):
             for server in servers:

@@ -17,13 +17,14 @@ import tempfile
 import time
 import traceback
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from .paste import Address, bind, explain, open_browser, parse_arguments, read_section, stop_signals, url_of
 
-__all__ = ["Monitor", "MonitorLink", "main", "watch"]
+__all__ = ["Monitor", "MonitorLink", "main", "note_loaded", "watch"]
 
 #: Exit code of a server that saw a change; Paste's.
 CHANGED: Final = 3
@@ -100,7 +101,8 @@ class Monitor:
                 ending = f"exit code {code}" if code > 0 else signal.Signals(-code).name
                 _say(f"the server ended with {ending}; waiting for a change")
                 # A file that the monitor hears of only now counts as it is now.
-                self._wait_for_change({**self._stamps(), **before})
+                if not self._wait_for_change({**self._stamps(), **before}):
+                    return 0
 
     def _listen(self) -> bool:
         """Listen on what the file says; where that is not possible, say why and give ``False``."""
@@ -109,7 +111,9 @@ class Monitor:
             addresses = read_section(arguments.config_uri, arguments.server_name, arguments.variables).addresses
             for address in self.listeners.keys() - set(addresses):
                 self.listeners.pop(address).close()
-            self.listeners = {address: self.listeners.get(address) or bind(address) for address in addresses}
+            for address in addresses:
+                if address not in self.listeners:
+                    self.listeners[address] = bind(address)
         except Exception as error:
             sentence = explain(error, arguments.config_uri)
             if sentence is None:
@@ -136,20 +140,23 @@ class Monitor:
             self.files.update(os.fsdecode(name) for name in report.read().split(b"\0") if name)
         return code
 
-    def _wait_for_change(self, before: dict[str, tuple[int, int]]) -> None:
+    def _wait_for_change(self, before: dict[str, tuple[int, int]]) -> bool:
+        """``True`` when a file has changed, ``False`` when a signal came first."""
         while not self.stopping and self._stamps() == before:
             time.sleep(min(self.arguments.reload_interval, 0.5))
+        return not self.stopping
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         """Time of change in nanoseconds, and size in bytes, of every file that is there."""
-        stamps = {}
-        for name in {*self.files, *_sources(self.config.parent)}:
-            try:
-                status = os.stat(name)
-            except OSError:
-                continue
-            stamps[name] = (status.st_mtime_ns, status.st_size)
-        return stamps
+        files = {*self.files, *_sources(self.config.parent)}
+        return {name: (status.st_mtime_ns, status.st_size) for name, status in _statuses(files)}
+
+
+def _statuses(names: Iterable[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """The files that are there; editors make and remove others at any time."""
+    for name in names:
+        with suppress(OSError):
+            yield name, os.stat(name)
 
 
 def _sources(directory: Path) -> Iterator[str]:
@@ -209,7 +216,7 @@ class MonitorLink:
 
 
 def watch(uri: str, patterns: Sequence[str], interval: float) -> None:
-    """Let Paste's reloader end this process with exit code 3 when a loaded file changes.
+    """Let Paste's reloader end this process with exit code 3 when a loaded file changes; call it before loading.
 
     Args:
         uri: the .ini file, which is watched too.
@@ -223,6 +230,17 @@ def watch(uri: str, patterns: Sequence[str], interval: float) -> None:
     reloader.watch_file(str(config))
     reloader.add_file_callback(lambda: [name for pattern in absolute for name in glob.glob(pattern, recursive=True)])
     reloader.install(interval)
+    # What is saved from here on is a change, also when that happens before the module is imported and first looked at.
+    for monitor in reloader.Monitor.instances:
+        monitor.module_mtimes.update((name, status.st_mtime) for name, status in _statuses(_sources(config.parent)))
+
+
+def note_loaded() -> None:
+    """Let Paste's reloader note the files that are loaded by now, and not only at its next look."""
+    from paste import reloader
+
+    for monitor in reloader.Monitor.instances:
+        monitor.check_reload()
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"socketio-serve: {sentence}", file=sys.stderr)
         return 1
+    if arguments.watch:
+        reload.note_loaded()
     if monitor:
         monitor.report()
     elif arguments.browser:

@@ -10,7 +10,7 @@ from ..evented.wire import Wire
 from ..protocol.http import Head
 from ..protocol.packets import EnginePacket
 
-__all__ = ["Exchange", "Outgoing", "SessionCallbacks", "Transport"]
+__all__ = ["CLOSED_TRANSPORT", "Exchange", "Outgoing", "SessionCallbacks", "Transport"]
 
 
 class Outgoing(Protocol):
@@ -48,6 +48,11 @@ class Transport(Protocol):
     def send_packet(self, packet: bytes) -> None:
         """Send an Engine.IO packet other than a message."""
 
+    def cork(self) -> None:
+        """Gather what is sent until :meth:`uncork`, at most until the next turn of the loop."""
+
+    def uncork(self) -> None: ...
+
     def pause(self) -> None:
         """Take nothing more from the client until :meth:`resume`."""
 
@@ -61,6 +66,35 @@ class Transport(Protocol):
 
     def abort(self) -> None:
         """End at once."""
+
+
+class ClosedTransport:
+    """The transport of a session that is over: nothing reaches the client."""
+
+    name = "closed"
+    paused = False
+
+    def send(self, message: Outgoing) -> None:
+        """Too late."""
+
+    def send_packet(self, packet: bytes) -> None:
+        """Too late."""
+
+    def cork(self) -> None: ...
+
+    def uncork(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def close(self, code: int) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+#: It has no state, so one serves all.
+CLOSED_TRANSPORT = ClosedTransport()
 
 
 class Exchange(Protocol):

@@ -74,6 +74,12 @@ class PollingTransport:
     def send_packet(self, packet: bytes) -> None:
         self._put(packet)
 
+    def cork(self) -> None:
+        """Packets are gathered in any case."""
+
+    def uncork(self) -> None:
+        """See :meth:`cork`."""
+
     def _put(self, item: Outgoing | bytes) -> None:
         if self._closed:
             return

@@ -26,7 +26,7 @@ class WebSocketTransport:
         early: bytes that the client sent behind its handshake; handled at the next turn of the loop.
     """
 
-    __slots__ = ("_backlog", "_closed", "_decode", "_parser", "_session", "_stopped", "wire")
+    __slots__ = ("_backlog", "_closed", "_corked", "_decode", "_parser", "_session", "_stopped", "wire")
 
     name = "websocket"
 
@@ -40,6 +40,7 @@ class WebSocketTransport:
         self._backlog: list[tuple[int, str | bytes]] | None = None
         self._closed = False
         self._stopped = False
+        self._corked: list[bytes] | None = None
         wire.receive = self._receive
         wire.lost = self._lost
         wire.max_outbox_bytes = settings.max_queue_bytes
@@ -49,10 +50,25 @@ class WebSocketTransport:
             get_hub().loop.run_callback(self._receive, early)
 
     def send(self, message: Outgoing) -> None:
-        self.wire.send(message.frames())
+        if self._corked is None:
+            self.wire.send(message.frames())
+        else:
+            self._corked.append(message.frames())
 
     def send_packet(self, packet: bytes) -> None:
+        self.uncork()
         self.wire.send(encode_frame(TEXT, packet))
+
+    def cork(self) -> None:
+        if self._corked is None:
+            self._corked = []
+            # Should the handler block, what it has sent goes out at the next turn of the loop.
+            get_hub().loop.run_callback(self.uncork)
+
+    def uncork(self) -> None:
+        corked, self._corked = self._corked, None
+        if corked:
+            self.wire.send(b"".join(corked))
 
     # Receiving
 
@@ -153,14 +169,16 @@ class WebSocketTransport:
 
     def close(self, code: int) -> None:
         if not self._closed:
-            self._closed = True
-            self.wire.send(encode_close(code))
-            self.wire.close()
+            self._close(encode_close(code))
 
-    def _end(self, frame: bytes, reason: str) -> None:
+    def _close(self, frame: bytes) -> None:
         self._closed = True
+        self.uncork()
         self.wire.send(frame)
         self.wire.close()
+
+    def _end(self, frame: bytes, reason: str) -> None:
+        self._close(frame)
         self._session.gone(self, reason)
 
     def abort(self) -> None:

@@ -1,0 +1,47 @@
+// What all pages share: a connection that shows its state, and small help with the page.
+
+/** The element with an id. */
+export const $ = (id) => document.getElementById(id);
+
+/** Show a problem to the reader, or take it away with no text. */
+export function problem(text = "") {
+  $("problem").textContent = text;
+  $("problem").hidden = !text;
+}
+
+/**
+ * Connect to a namespace of this page's own server, and keep the state in the page's header up to date.
+ * Messages of the form {type: "error", error, msg} are shown as a problem.
+ */
+export function connect(namespace) {
+  if (!window.io) {
+    show("failed", "no client");
+    problem("The Socket.IO client did not load: run `npm install` in the demo's directory, then start again.");
+    throw new Error("socket.io.js is missing");
+  }
+  const socket = window.io(namespace);
+  const engine = socket.io;
+
+  socket.on("connect", () => {
+    problem();
+    show("connected", engine.engine.transport.name);
+    engine.engine.on("upgrade", (transport) => show("connected", transport.name));
+  });
+  socket.on("disconnect", () => show("connecting", "reconnecting"));
+  engine.on("reconnect_attempt", () => show("connecting", "reconnecting"));
+  socket.on("connect_error", (error) => {
+    if (socket.active) return; // it tries again by itself
+    show("failed", "refused");
+    problem(`The server refused the connection: ${error.message}`);
+  });
+  socket.on("message", (message) => {
+    if (message.type === "error") problem(message.msg);
+  });
+  return socket;
+}
+
+function show(state, text) {
+  const status = $("status");
+  status.dataset.state = state;
+  status.firstElementChild.textContent = text;
+}

@@ -1,0 +1,46 @@
+"""The benchmark runs: a short measurement of our own server, which needs neither npm nor the peers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def bench(*options: str) -> subprocess.CompletedProcess[str]:
+    """Run the driver as scripts/bench does."""
+    return subprocess.run(
+        [sys.executable, "scripts/benchmark", *options], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+
+
+@pytest.mark.slow
+def test_measures_our_server(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    done = bench("--quick", "--servers", "ours", "--rows", "echo1,churn,memory,polling", "--json", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(file.read_text())
+    assert list(rows) == ["echo1", "churn", "memory", "polling"]
+    for row in rows.values():
+        (measurement,) = row["measurements"]["ours"]
+        assert measurement["cost"] > 0
+        assert not row["failures"]
+    assert "echo, 100 clients, 1 in flight" in done.stdout
+
+
+@pytest.mark.slow
+def test_idle_clients_all_get_a_broadcast_and_are_answered() -> None:
+    done = bench("--quick", "--servers", "ours", "--idle", "500")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "500 clients" in done.stdout
+
+
+def test_an_unknown_row_is_refused() -> None:
+    done = bench("--rows", "echo1,nonsense")
+    assert done.returncode == 2
+    assert "'nonsense' is none of: echo1" in done.stderr

@@ -1,0 +1,81 @@
+"""What the documentation says is what runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pyramid_socketio.settings import settings_page
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def block(language: str, text: str = README) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_settings_page_is_the_table() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text() == settings_page(), (
+        "run: python -m pyramid_socketio.settings > docs/settings.md"
+    )
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_commands_exist() -> None:
+    for command in re.findall(r"`?(scripts/\w+)`?", README):
+        assert os.access(ROOT / command, os.X_OK), command
+
+
+@pytest.mark.peer
+def test_the_ten_and_the_five_lines_run_as_printed(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    assert node is not None, "node is missing: install Node.js"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    # The port is the only thing that is changed: 6543 may be somebody's.
+    (tmp_path / "app.py").write_text(block("python").replace("6543", port))
+    (tmp_path / "client.js").write_text(block("js").replace("6543", port))
+    modules = ROOT / "tests" / "peers" / "node_modules"
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "socket.io-client").symlink_to(modules / "socket.io-client-4.8.4")
+    server = subprocess.Popen([sys.executable, "app.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    client = None
+    try:
+        assert server.stdout is not None
+        assert "Serving on" in server.stdout.readline()
+        environment = {**os.environ, "NODE_PATH": str(modules)}
+        client = subprocess.Popen([node, "client.js"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment)
+        assert client.stdout is not None
+        assert client.stdout.readline() == "said hello\n"
+    finally:
+        if client is not None:
+            client.kill()
+            client.wait(5)
+        server.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while server.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        server.kill()
+        assert server.wait(5) == 0
+        for process in (client, server):
+            if process is not None and process.stdout is not None:
+                process.stdout.close()
