@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 import gevent
+from gevent import GreenletExit, getcurrent
 from gevent.event import AsyncResult
 
 from .engine import Answer, Engine
@@ -45,6 +46,9 @@ _CONNECTING: Final = "connecting"
 _CONNECTED: Final = "connected"
 _ENDED: Final = "ended"
 
+#: ``gevent.Timeout`` is no ``Exception``, but one that leaves the application's code is an error of that code.
+_FAILURES: Final = (Exception, gevent.Timeout)
+
 #: In an inbox: the end, behind everything that the client sent before.
 _END: Final = SocketPacket(-1)
 
@@ -57,6 +61,13 @@ class Context(Protocol):
 
         Returns:
             The arguments of the ack.
+        """
+
+    def fail(self, what: str, error: BaseException) -> list[Any]:
+        """Log an error of the application, and tell the client with a fixed text. Never raises.
+
+        Returns:
+            The arguments of the ack, where one was asked for.
         """
 
     def stop(self) -> None:
@@ -145,7 +156,7 @@ class SocketIO:
 class Connection:
     """The Socket.IO side of one session: decodes what arrives and hands it to the sockets of the namespaces."""
 
-    __slots__ = ("_closed", "_connect", "_pending", "_refusals", "_timer", "owner", "session", "sockets")
+    __slots__ = ("_closed", "_connect", "_full", "_pending", "_refusals", "_timer", "owner", "session", "sockets")
 
     def __init__(
         self, owner: SocketIO, session: Session, connect: Connector | None, closed: Callable[[], None] | None
@@ -157,6 +168,8 @@ class Connection:
         self._connect = connect
         self._pending: PendingPacket | None = None
         self._refusals = 0
+        #: How many sockets have a full inbox.
+        self._full = 0
         # "No namespace joined within 45 s: the server closes the EIO connection."
         self._timer: Timer | None = owner.timers.schedule(owner.settings.connect_timeout, self._connect_timed_out)
 
@@ -189,7 +202,7 @@ class Connection:
         except ProtocolError as wrong:
             error = wrong
         for socket in ready:
-            self.owner.workers.run(socket.drain)
+            self.owner.workers.run_from_hub(socket.drain)
         return error
 
     def _expect(self, packet: SocketPacket) -> None:
@@ -240,7 +253,24 @@ class Connection:
     def refuse(self, namespace: str, refused: ConnectRefused) -> None:
         """Send CONNECT_ERROR; the session lives."""
         self._refusals += 1
-        self.send(self.session.revision.socket.encode_connect_error(namespace, refused.message, refused.data))
+        encode = self.session.revision.socket.encode_connect_error
+        try:
+            packet = encode(namespace, refused.message, refused.data)
+        except (TypeError, ValueError):
+            log.exception("the data of a refusal of %s cannot be sent", namespace)
+            packet = encode(namespace, refused.message)
+        self.send(packet)
+
+    def pause(self) -> None:
+        """The inbox of a socket is full: nothing more is read until none is."""
+        self._full += 1
+        self.session.pause()
+
+    def resume(self) -> None:
+        """An inbox that was full is empty."""
+        self._full -= 1
+        if not self._full:
+            self.session.resume()
 
     def send(self, encoded: EncodedPacket) -> None:
         """Send a packet that is for this client alone."""
@@ -262,8 +292,10 @@ class Connection:
         self._pending = None
         for socket in tuple(self.sockets.values()):
             socket.end(reason)
-        if self._closed is not None:
-            self._closed()
+        # What they belong to may hold this connection: the circle ends here.
+        closed, self._closed, self._connect = self._closed, None, None
+        if closed is not None:
+            closed()
 
 
 class NamespaceSocket:
@@ -278,21 +310,21 @@ class NamespaceSocket:
         "_busy",
         "_early",
         "_finished",
+        "_full",
         "_inbox",
         "_next_ack",
         "connection",
         "context",
+        "engine_session",
         "id",
         "namespace",
         "reason",
-        "session",
         "state",
     )
 
     def __init__(self, connection: Connection, namespace: str) -> None:
         self.connection = connection
-        #: The Engine.IO session.
-        self.session = connection.session
+        self.engine_session = connection.session
         self.namespace = namespace
         self.id = secrets.token_urlsafe(15)
         self.state = _CONNECTING
@@ -302,6 +334,7 @@ class NamespaceSocket:
         self._inbox: deque[SocketPacket] | None = None
         self._backlog_bytes = 0
         self._busy = False
+        self._full = False
         self._finished = False
         self._early: list[EncodedPacket] | None = None
         self._acks: dict[int, AsyncResult | Callable[..., None]] | None = None
@@ -314,6 +347,11 @@ class NamespaceSocket:
         return self.state is _CONNECTED
 
     @property
+    def session(self) -> NamespaceSocket:
+        """For ``io.session.session_id``; what the original had a session for is in the socket itself."""
+        return self
+
+    @property
     def session_id(self) -> str:
         """The public id of the client (never the secret id of its transport)."""
         return self.id
@@ -321,12 +359,12 @@ class NamespaceSocket:
     @property
     def revision(self) -> str:
         """Which protocol the client speaks, for people to read."""
-        return self.session.revision.name
+        return self.engine_session.revision.name
 
     @property
     def transport(self) -> str:
         """``"polling"`` or ``"websocket"``, at this moment."""
-        return self.session.transport.name
+        return self.engine_session.transport.name
 
     def send(self, message: Any) -> None:
         """Send ``message`` as the event ``message``."""
@@ -338,10 +376,11 @@ class NamespaceSocket:
 
     def disconnect(self) -> None:
         """End the namespace for this client, which does not come back by itself; other namespaces live on."""
-        if self.state is not _ENDED:
-            if self.state is _CONNECTED:
-                self.connection.send(self.session.revision.socket.encode_disconnect(self.namespace))
+        if self.state is _CONNECTED:
+            self.connection.send(self.engine_session.revision.socket.encode_disconnect(self.namespace))
             self.end(CloseReason.SERVER)
+        else:
+            self._refuse(ConnectRefused())
 
     # Sending
 
@@ -351,7 +390,7 @@ class NamespaceSocket:
         Raises:
             TypeError, ValueError: the data cannot be JSON.
         """
-        session = self.session
+        session = self.engine_session
         revision = session.revision
         encoded = revision.socket.encode_event(self.namespace, data, None, default)
         if self.state is _CONNECTED:
@@ -393,7 +432,7 @@ class NamespaceSocket:
             raise LimitExceeded(f"{limit} acknowledgements of this client are waited for (socketio.max_pending_acks)")
         id = self._next_ack
         self._next_ack = id + 1
-        encoded = self.session.revision.socket.encode_event(self.namespace, data, id, default)
+        encoded = self.engine_session.revision.socket.encode_event(self.namespace, data, id, default)
         self._acks[id] = answered
         self._send(encoded)
         return id
@@ -445,15 +484,25 @@ class NamespaceSocket:
             return True
         # The handler is slow. What it has not come to is limited by letting the client wait.
         self._backlog_bytes += packet.size
-        settings = self.session.settings
-        if len(inbox) > settings.max_inbox_packets or self._backlog_bytes > settings.max_inbox_bytes:
-            self.session.pause()
+        settings = self.engine_session.settings
+        if not self._full and (
+            len(inbox) > settings.max_inbox_packets or self._backlog_bytes > settings.max_inbox_bytes
+        ):
+            self._full = True
+            self.connection.pause()
         return False
+
+    def _make_room(self) -> None:
+        self._backlog_bytes = 0
+        if self._full:
+            self._full = False
+            self.connection.resume()
 
     def drain(self) -> None:
         """Handle what is in the inbox, one packet at a time, in order. Runs in a worker."""
         inbox = self._inbox
-        transport = self.session.transport
+        transport = self.engine_session.transport
+        worker = getcurrent()
         if inbox is not None and len(inbox) > 1:
             # The answers to messages that came together go out together.
             transport.cork()
@@ -467,19 +516,28 @@ class NamespaceSocket:
                             self._acknowledge(packet.id, answer)
                 elif packet is _END:
                     self._finish()
-                else:
+                elif not self._finished:
                     packet.data()
+                if worker.gr_context is not None:
+                    worker.gr_context = None  # context variables do not last from one message to the next
+                if not inbox:
+                    # Here, because sending may find out that the client is gone, which puts the end into the inbox.
+                    transport.uncork()
         finally:
-            transport.uncork()
             self._inbox = None
             self._busy = False
             if self._backlog_bytes:
-                self._backlog_bytes = 0
-                self.session.resume()
+                self._make_room()
 
     def _acknowledge(self, id: int, answer: list[Any] | None) -> None:
-        encode = self.session.revision.socket.encode_ack
-        self.connection.send(encode(self.namespace, id, answer or [], getattr(self.context, "json_default", None)))
+        context = self.context
+        encode = self.engine_session.revision.socket.encode_ack
+        try:
+            encoded = encode(self.namespace, id, answer or [], getattr(context, "json_default", None))
+        except _FAILURES as error:
+            assert context is not None
+            encoded = encode(self.namespace, id, context.fail("the acknowledgement of a message", error))
+        self.connection.send(encoded)
 
     def acknowledged(self, packet: SocketPacket) -> bool:
         """The client acknowledged; unknown and repeated ids are ignored.
@@ -499,10 +557,11 @@ class NamespaceSocket:
     def _call_back(self, answered: Callable[..., None], arguments: list[Any]) -> None:
         try:
             answered(*arguments)
-        except gevent.GreenletExit:
+        except GreenletExit:
             pass
-        except Exception:
-            log.exception("the callback of an acknowledgement failed in %s, client %s", self.namespace, self.id)
+        except _FAILURES as error:
+            assert self.context is not None
+            self.context.fail("the callback of an acknowledgement", error)
 
     # Beginning and end
 
@@ -512,14 +571,14 @@ class NamespaceSocket:
         try:
             context = connect(self, auth)
         except ConnectRefused as refused:
-            self._refused(refused)
+            self._refuse(refused)
             return
-        except Exception:
+        except GreenletExit:
+            self._refuse(ConnectRefused())
+            return
+        except _FAILURES:
             log.exception("unexpected error while connecting to %s", self.namespace)
-            self._refused(ConnectRefused("Internal server error", {"status": 500}))
-            return
-        except gevent.GreenletExit:
-            self._refused(ConnectRefused("Connection refused"))
+            self._refuse(ConnectRefused("Internal server error", {"status": 500}))
             return
         self.context = context
         if self.state is _ENDED:
@@ -531,16 +590,15 @@ class NamespaceSocket:
         self.state = _CONNECTED
         connection.joined()
         connection.owner.members.setdefault(self.namespace, {})[self.id] = self
-        connection.send(self.session.revision.socket.encode_connect(self.namespace, self.id))
+        connection.send(self.engine_session.revision.socket.encode_connect(self.namespace, self.id))
         if self._early is not None:
             early, self._early = self._early, None
             for encoded in early:
                 connection.send(encoded)
 
-    def _refused(self, refused: ConnectRefused) -> None:
+    def _refuse(self, refused: ConnectRefused) -> None:
         if self.state is _CONNECTING:
-            self.state = _ENDED
-            self.connection.sockets.pop(self.namespace, None)
+            self.end(CloseReason.SERVER)
             self.connection.refuse(self.namespace, refused)
 
     def end(self, reason: str) -> None:
@@ -572,6 +630,7 @@ class NamespaceSocket:
         else:
             # What the client sent before comes first; but a handler that blocks does not keep the end away for long.
             owner.timers.schedule(owner.settings.close_timeout, partial(owner.workers.run, self._finish))
+            self._make_room()  # the other namespaces need not wait for that handler
 
     def _finish(self) -> None:
         if self._finished:
@@ -581,4 +640,5 @@ class NamespaceSocket:
             if self.context is not None:
                 self.context.finish(self.reason or CloseReason.CLIENT)
         finally:
+            self.context = None  # it holds this socket: the circle ends here
             self.connection.owner.ending -= 1

@@ -140,6 +140,18 @@ class Session:
             if transport is not self._candidate:
                 return
             packets = self._probed(packets)
+        messages = [data for type, data in packets if type == MESSAGE]
+        if len(messages) == len(packets):
+            if messages and self.connected:
+                self._heartbeat.heard = True
+                error = self.listener.messages(messages)
+                if error is not None:
+                    self._fail(error, reached=False)
+        else:
+            self._control(packets)
+
+    def _control(self, packets: Sequence[EnginePacket]) -> None:
+        """Packets that are not all messages."""
         messages: list[str | bytes] = []
         error: ProtocolError | None = None
         closed = False
@@ -156,7 +168,7 @@ class Session:
                 break
             # OPEN, UPGRADE and NOOP are ignored, as by the reference.
         if messages and self.connected:
-            self._heartbeat.on_data()
+            self._heartbeat.heard = True
             error = self.listener.messages(messages) or error
         if error is not None:
             self._fail(error, reached=not messages)

@@ -41,8 +41,6 @@ HANDSHAKE = {
 
 
 class FakeSession:
-    session_id = "session"
-
     def __init__(self) -> None:
         self.environ: dict[str, Any] = dict(HANDSHAKE)
 
@@ -51,7 +49,7 @@ class FakeSocket:
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
         self.id = "id"
-        self.session = FakeSession()
+        self.engine_session = FakeSession()
 
 
 class Recorder(SocketIOContext):
@@ -626,4 +624,4 @@ def test_the_handshake_is_not_changed(config: Configurator, context_class: type[
     socket = FakeSocket("/")
     context = ConnectRouter(config.registry).connect(socket, None)
     context.request.environ["mine"] = "x"
-    assert socket.session.environ == HANDSHAKE
+    assert socket.engine_session.environ == HANDSHAKE

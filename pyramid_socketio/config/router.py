@@ -165,7 +165,7 @@ class ConnectRouter(Router):  # type: ignore[misc]
         Raises:
             ConnectRefused: the client may not enter. The context, if one was made, has been ended.
         """
-        handshake = socket.session.environ
+        handshake = socket.engine_session.environ
         # PEP 3333: paths in an environ are UTF-8 bytes, each as one character.
         path = socket.namespace.encode().decode("latin-1")
         attempt = Attempt()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gevent import Greenlet, GreenletExit, getcurrent, get_hub
+from greenlet import greenlet
 
 __all__ = ["Workers"]
 
@@ -26,6 +27,7 @@ class _Worker(Greenlet):  # type: ignore[misc]
         pool = self.pool
         idle = pool.idle
         hub = get_hub()
+        _switch = greenlet.switch
         while True:
             job = self.job
             self.job = None
@@ -44,7 +46,8 @@ class _Worker(Greenlet):  # type: ignore[misc]
                 return
             idle.append(self)
             try:
-                hub.switch()
+                # greenlet's own: gevent's asks for a hook that a worker does not have
+                _switch(hub)
             except BaseException:
                 if self in idle:
                     idle.remove(self)
@@ -67,15 +70,22 @@ class Workers:
 
         ``job`` logs its own errors.
         """
-        hub = get_hub()
+        if getcurrent() is get_hub():
+            self.run_from_hub(job)
+        elif self.idle:
+            worker = self.idle.pop()
+            worker.job = job
+            # Only the hub may switch to it: it gives control back to whoever comes after the hub.
+            get_hub().loop.run_callback(worker.switch)
+        else:
+            _Worker(self, job).start()
+
+    def run_from_hub(self, job: Callable[[], None]) -> None:
+        """As :meth:`run`, for callers that are in the hub and in a hurry."""
         if self.idle:
             worker = self.idle.pop()
             worker.job = job
-            if getcurrent() is hub:
-                worker.switch()
-            else:
-                # Only the hub may switch to it: it gives control back to whoever comes after the hub.
-                hub.loop.run_callback(worker.switch)
+            worker.switch()
         else:
             _Worker(self, job).start()
 

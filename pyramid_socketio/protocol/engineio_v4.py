@@ -123,11 +123,10 @@ def encode_open(
 class Message:
     """A Socket.IO packet as it goes out; framed once for each kind of transport, however many clients get it."""
 
-    __slots__ = ("_frames", "_packets", "attachments", "text")
+    __slots__ = ("_encoded", "_frames", "_packets")
 
     def __init__(self, encoded: EncodedPacket) -> None:
-        self.text = b"4" + encoded.text
-        self.attachments = encoded.attachments
+        self._encoded = encoded
         self._frames: bytes | None = None
         self._packets: list[bytes] | None = None
 
@@ -135,8 +134,9 @@ class Message:
         """WebSocket: a text frame, then a binary frame for each attachment ("No type byte")."""
         frames = self._frames
         if frames is None:
-            frames = encode_frame(TEXT, self.text)
-            for data in self.attachments:
+            text, attachments = self._encoded
+            frames = encode_frame(TEXT, b"4" + text)
+            for data in attachments:
                 frames += encode_frame(BINARY, data)
             self._frames = frames
         return frames
@@ -145,5 +145,6 @@ class Message:
         """Polling: a text packet, then ``b`` and base64 for each attachment."""
         packets = self._packets
         if packets is None:
-            packets = self._packets = [self.text, *(b"b" + b64encode(data) for data in self.attachments)]
+            text, attachments = self._encoded
+            packets = self._packets = [b"4" + text, *(b"b" + b64encode(data) for data in attachments)]
         return packets

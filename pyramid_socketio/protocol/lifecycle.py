@@ -39,14 +39,15 @@ class Heartbeat:
         timeout: from a ping to its pong.
     """
 
-    __slots__ = ("_heard", "_next_ping", "_pong_by", "interval", "timeout")
+    __slots__ = ("_next_ping", "_pong_by", "heard", "interval", "timeout")
 
     def __init__(self, interval: float, timeout: float, now: float) -> None:
         self.interval = interval
         self.timeout = timeout
         self._next_ping = now + interval
         self._pong_by: float | None = None
-        self._heard = False
+        #: Set when something else than a pong came from the client.
+        self.heard = False
 
     def next_deadline(self) -> float:
         """When to call :meth:`on_deadline`. It may be called later or earlier."""
@@ -57,10 +58,6 @@ class Heartbeat:
         if self._pong_by is not None:
             self._pong_by = None
             self._next_ping = now + self.interval
-
-    def on_data(self) -> None:
-        """Something else came from the client."""
-        self._heard = True
 
     def on_deadline(self, now: float, deaf: bool = False) -> str:
         """What is to be done now.
@@ -74,14 +71,14 @@ class Heartbeat:
         if self._pong_by is None:
             if now < self._next_ping:
                 return "wait"
-            self._heard = False
+            self.heard = False
             self._pong_by = now + self.timeout
             return "ping"
         if now < self._pong_by:
             return "wait"
         # Engine.IO 6.6: a client that was heard of in the meantime gets the time once more.
-        if deaf or self._heard:
-            self._heard = False
+        if deaf or self.heard:
+            self.heard = False
             self._pong_by = now + self.timeout
             return "wait"
         return "timeout"

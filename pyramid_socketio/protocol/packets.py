@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final
 
 __all__ = [
     "ACK",
@@ -86,8 +87,5 @@ class SocketPacket:
         return f"SocketPacket({self.type}, {self.namespace!r}, {self.data!r}, id={self.id}, attachments={self.attachments})"
 
 
-class EncodedPacket(NamedTuple):
-    """A Socket.IO packet ready for Engine.IO: its text in UTF-8 and the binary messages that follow it, in order."""
-
-    text: bytes
-    attachments: list[bytes]
+#: A Socket.IO packet ready for Engine.IO: its text in UTF-8, and the binary messages that follow it, in order.
+EncodedPacket = tuple[bytes, Sequence[bytes]]

@@ -119,8 +119,8 @@ def _encode(type: int, namespace: str, id: int | None, data: list[Any], default:
     json, attachments = extract(data, default)
     if attachments:
         where = _head(type + 3, namespace, id)
-        return EncodedPacket(b"%b%d-%b%b" % (where[:1], len(attachments), where[1:], json), attachments)
-    return EncodedPacket(_head(type, namespace, id) + json, attachments)
+        return (b"%b%d-%b%b" % (where[:1], len(attachments), where[1:], json), attachments)
+    return (_head(type, namespace, id) + json, attachments)
 
 
 def encode_event(
@@ -135,7 +135,7 @@ def encode_event(
         # Most events are plain JSON; those that are not are written a second time, with what they need.
         json = plain_dumps(data)
         if json is not None:
-            return EncodedPacket(b"2" + json if namespace == "/" else _head(EVENT, namespace) + json, [])
+            return (b"2" + json if namespace == "/" else _head(EVENT, namespace) + json, ())
     return _encode(EVENT, namespace, id, data, default)
 
 
@@ -146,18 +146,18 @@ def encode_ack(namespace: str, id: int, data: list[Any], default: Default | None
 
 def encode_connect(namespace: str, sid: str) -> EncodedPacket:
     """The client is in. The suites want ``sid`` to be the only key."""
-    return EncodedPacket(_head(CONNECT, namespace) + dumps({"sid": sid}), [])
+    return (_head(CONNECT, namespace) + dumps({"sid": sid}), ())
 
 
 def encode_connect_error(namespace: str, message: str, data: Any = None) -> EncodedPacket:
     """The client is not let in; ``data`` is left out when ``None``."""
     body = {"message": message} if data is None else {"message": message, "data": data}
-    return EncodedPacket(_head(CONNECT_ERROR, namespace) + dumps(body), [])
+    return (_head(CONNECT_ERROR, namespace) + dumps(body), ())
 
 
 def encode_disconnect(namespace: str) -> EncodedPacket:
     """The server ends the namespace; the client does not come back by itself."""
-    return EncodedPacket(_head(DISCONNECT, namespace), [])
+    return (_head(DISCONNECT, namespace), ())
 
 
 assert BINARY_EVENT == EVENT + 3 and BINARY_ACK == ACK + 3

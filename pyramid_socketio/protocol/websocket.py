@@ -239,7 +239,18 @@ class FrameParser:
         """
         messages: list[tuple[int, str | bytes]] = []
         try:
-            if self._buffer:
+            if (
+                data[0] == _FINAL_TEXT
+                and 0x80 <= (first := data[1]) < 0xFE
+                and len(data) == first - 0x7A
+                and not self._buffer
+                and self._message is None
+                and not self.closed
+                and self.error is None
+            ):
+                # One short text message and nothing else: most of what arrives at most servers.
+                messages.append((TEXT, unmask(data[6:], data[2:6]).decode()))
+            elif self._buffer:
                 # A bytearray grows in place: a frame in many pieces is not copied for each of them.
                 self._buffer += data
                 if len(data) < self._missing:
