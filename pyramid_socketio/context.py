@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Final, TypeVar, cast
 
 import gevent
@@ -16,7 +16,7 @@ from zope.interface import providedBy
 
 from .errors import CloseReason, ConnectRefused, SessionClosed, SocketIOError
 from .interfaces import AUTH, CANNOT_SERVE, CONNECTION, SOCKET, ISocketIOEngine
-from .namespace import Connector, Context, NamespaceSocket, SocketIO
+from .namespace import FAILURES, Connector, Context, NamespaceSocket, SocketIO
 from .protocol.http import escape
 from .settings import parse_settings
 
@@ -31,16 +31,23 @@ _FOLD: Final = str.maketrans(dict.fromkeys("-:./ ", "_"))
 
 _PREFIXES: Final = ("msg_", "event_")
 
+#: What a context that takes over from another one takes along.
+_OPTIONS: Final = ("_in_type", "_out_type", "_debug", "_json_dumps", "_json_loads")
+
 #: A fixed text: what went wrong inside is for the log, not for the client.
 _INTERNAL_ERROR: Final = ("internal_error", "The server could not handle this message")
 
 
 class KeyAssertError(SocketIOError):
-    """Raised by :meth:`SocketIOContext.assert_keys`, after the client was told; the message is skipped."""
+    """Raised by :meth:`SocketIOContext.assert_keys`, after the client was told; the message is skipped.
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
+    Args:
+        answer: what the client was told.
+    """
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        super().__init__(answer["msg"])
+        self.answer = answer
 
 
 def message(name: str) -> Callable[[F], F]:
@@ -59,7 +66,7 @@ def require_connection(method: F) -> F:
 
     @functools.wraps(method)
     def checked(self: SocketIOContext, *args: Any, **kwargs: Any) -> Any:
-        if self.io is None or not self.io.connected():
+        if self.io is None or self.disconnect_reason is not None:
             raise gevent.GreenletExit
         return method(self, *args, **kwargs)
 
@@ -73,8 +80,8 @@ class SocketIOContext:
 
     - ``connect()``: the client asks to come in; refuse with :class:`~pyramid_socketio.ConnectRefused` or an
       ``HTTPException``. Runs inside the CONNECT request, with its transaction.
-    - ``msg_<type>(msg)`` for ``{type: "<type>", ...}``, and ``msg_<name>(*args)`` for other events. What it returns is the
-      acknowledgement (a tuple: several arguments); a context that it returns takes over.
+    - ``msg_<type>(msg)`` for ``{type: "<type>", ...}``, and ``msg_<name>(*args)`` for other events. What it returns is
+      the acknowledgement (a tuple: several arguments); a context that it returns takes over.
     - ``unknown(name, *args)``: messages that no method handles.
     - ``disconnect()``: once, however it ended; ``disconnect_reason`` says how.
 
@@ -97,6 +104,8 @@ class SocketIOContext:
     io: Any = None
     _parent: SocketIOContext | None = None
     _greenlets: set[gevent.Greenlet] | None = None
+    #: One of them that ended the context, and so has to live a little longer than the others.
+    _spared: gevent.Greenlet | None = None
     _callbacks: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] | None = None
     _in_type = "type"
     _out_type = "type"
@@ -104,6 +113,7 @@ class SocketIOContext:
     _json_dumps: Callable[[Any], str | bytes] | None = None
     _json_loads: Callable[[str], Any] | None = None
     _over = False
+    _finished = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -169,7 +179,7 @@ class SocketIOContext:
     def debug(self, msg: str, *args: Any) -> None:
         """Log ``msg % args`` with the client's id, where the context was made with ``debug=True``."""
         if self._debug:
-            log.info(f"%s: {msg}", self.id, *args)
+            log.info("%s: %s", self.id, msg % args if args else msg)
 
     # Sending
 
@@ -184,10 +194,10 @@ class SocketIOContext:
                 return adapter(value, self.request)
         raise TypeError(f"{type(value).__name__} is not JSON serializable; give it a __json__ method or an adapter")
 
-    def _out(self, data: list[Any]) -> list[Any]:
-        if self._json_dumps is None:
-            return data
-        return [data[0], *(json.loads(self._json_dumps(value)) for value in data[1:])]
+    def _event(self, name: str, args: Iterable[Any]) -> list[Any]:
+        if self._json_dumps is not None:
+            args = [json.loads(self._json_dumps(value)) for value in args]
+        return [name, *args]
 
     def msg(self, msg_type: str, dictobj: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Send ``{"type": msg_type, ...}``; ``dictobj`` is merged in first, then the keywords."""
@@ -209,11 +219,11 @@ class SocketIOContext:
 
     def send(self, msg: Any) -> None:
         """Send ``msg`` as the event ``message``: what the client gets by ``socket.on("message", ...)``."""
-        self.io.send_event(self._out(["message", msg]), self.json_default)
+        self.io.send_event(self._event("message", (msg,)), self.json_default)
 
     def send_event(self, name: str, *args: Any) -> None:
         """Send the event ``name``."""
-        self.io.send_event(self._out([name, *args]), self.json_default)
+        self.io.send_event(self._event(name, args), self.json_default)
 
     def emit(self, event: str, *args: Any, ack: Callable[..., None] | None = None) -> None:
         """Send an event.
@@ -221,10 +231,12 @@ class SocketIOContext:
         Args:
             ack: called with the client's answer, in its turn among this context's messages. Not called when the client
                 goes away before.
+
+        Raises:
+            SessionClosed: the client is gone and ``ack`` was asked for; otherwise nothing happens.
+            LimitExceeded: ``max_pending_acks`` are waited for.
         """
-        data = [event, *args]
-        if self._json_dumps is not None:
-            data = self._out(data)
+        data = [event, *args] if self._json_dumps is None else self._event(event, args)
         if ack is None:
             self.io.send_event(data, self.json_default)
         else:
@@ -240,7 +252,7 @@ class SocketIOContext:
             AckTimeout: no answer within ``timeout`` seconds.
             SessionClosed: the client is gone.
         """
-        answer = self.io.call(self._out([event, *args]), timeout, self.json_default)
+        answer = self.io.call(self._event(event, args), timeout, self.json_default)
         return answer[0] if len(answer) == 1 else (answer or None)
 
     def broadcast(self, msg: Any) -> None:
@@ -249,15 +261,15 @@ class SocketIOContext:
 
     def broadcast_event(self, name: str, *args: Any) -> None:
         """Send an event to all other clients of the namespace."""
-        self._broadcast([name, *args], self.io)
+        self._broadcast(name, args, self.io)
 
     def send_and_broadcast(self, msg: Any) -> None:
         """Send ``msg`` to all clients of the namespace, this one included."""
-        self._broadcast(["message", msg], None)
+        self._broadcast("message", (msg,), None)
 
-    def _broadcast(self, data: list[Any], skip: NamespaceSocket | None) -> None:
+    def _broadcast(self, name: str, args: tuple[Any, ...], skip: NamespaceSocket | None) -> None:
         io = self.io
-        io.connection.owner.broadcast(io.namespace, self._out(data), skip, self.json_default)
+        io.connection.owner.broadcast(io.namespace, self._event(name, args), skip, self.json_default)
 
     # Greenlets
 
@@ -278,41 +290,67 @@ class SocketIOContext:
     def _run_owned(self, callable: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             return callable(*args, **kwargs)
-        except Exception:
-            log.exception("a greenlet of %s failed, client %s", type(self).__name__, self.id)
-            self._tell_internal_error()
-            return None
+        except KeyAssertError:
+            pass
+        except FAILURES as error:
+            self.fail("a greenlet", error)
+        return None
 
     def kill(self, recursive: bool = True) -> SocketIOContext | None:
         """End the context: its greenlets are killed, its ``disconnect`` runs.
 
         Args:
-            recursive: end the contexts below it too, and the namespace for this client. Otherwise the context that it was
-                switched from takes over: return what this returns.
+            recursive: end the contexts below it too, and the namespace for this client. Otherwise the context that it
+                was switched from takes over, and is returned.
         """
         parent = self._parent
-        if recursive or parent is None:
-            if self.io is not None:
-                self.io.disconnect()
-            if self.io is None or self.io.context is None:
-                self.stop()  # not connected yet: there is nothing else to end
-            return None
-        self._parent = None
-        self.stop()
-        self._finish()
-        return parent
+        if not recursive and parent is not None:
+            if not self._finished:
+                (self.io.context or self)._take_over(parent)
+            return parent
+        if self.io is not None:
+            self.io.disconnect()
+        if self.io is None or self.io.context is None:
+            self.stop()  # not connected: there is nothing else to end
+        return None
 
     def switch(self, new_context: type[SocketIOContext], *args: Any, **kwargs: Any) -> SocketIOContext:
         """Make the context that is to handle the next messages; return it from the handler.
 
-        This one lies below it until :meth:`kill` with ``recursive=False`` ends the new one.
+        This one lies below it until :meth:`kill` with ``recursive=False`` ends the new one, which inherits the keywords
+        that this one was made with.
         """
         context = new_context(self.request, *args, **kwargs)
         context.io = self.io
         context._parent = self
-        context._in_type = self._in_type
-        context._out_type = self._out_type
+        mine, its = vars(self), vars(context)
+        its.update({option: mine[option] for option in _OPTIONS if option in mine and option not in its})
         return context
+
+    def _chain(self) -> Iterator[SocketIOContext]:
+        """This context and those below it."""
+        context: SocketIOContext | None = self
+        while context is not None:
+            yield context
+            context = context._parent
+
+    def _take_over(self, context: SocketIOContext) -> None:
+        """From now on ``context`` handles the messages. If it lies below this one, those above it end."""
+        chain = list(self._chain())
+        if context in chain:
+            for left in chain[: chain.index(context)]:
+                left._stop()
+                left._finish()
+        elif context._parent is None:
+            context._parent = self
+        io = self.io
+        context.io = io
+        if io.connected():
+            io.context = context
+        else:
+            # The client went away while the handler ran.
+            context.stop()
+            context.finish(io.reason)
 
     def on_disconnect(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Call ``callback`` when the client is gone, after :meth:`disconnect`."""
@@ -326,36 +364,46 @@ class SocketIOContext:
         """Skip the message, and tell the client, unless it has all these keys.
 
         Raises:
-            KeyAssertError: let it pass through the handler.
+            KeyAssertError: let it pass through the handler, or the greenlet.
         """
         keys = (elements,) if isinstance(elements, str) else tuple(elements)
         if not isinstance(msg, dict) or any(key not in msg for key in keys):
             kind = msg.get(self._in_type) if isinstance(msg, dict) else None
-            raise KeyAssertError(f"Msg type '{escape(str(kind), 100)}' should include all those keys: {', '.join(keys)}")
+            text = f"Msg type '{escape(str(kind), 100)}' should include all those keys: {', '.join(keys)}"
+            raise KeyAssertError(self.error("bad_request", text))
 
     def handle_event(self, data: list[Any], wants_ack: bool) -> list[Any] | None:
         """Call the handler of an event; see :class:`pyramid_socketio.namespace.Context`."""
         try:
             result = self._dispatch(data)
+            if isinstance(result, SocketIOContext):
+                self._take_over(result)
+                return None
+            if not wants_ack or result is None:
+                return None
+            answer = list(result) if isinstance(result, tuple) else [result]
+            return answer if self._json_dumps is None else self._event("", answer)[1:]
         except KeyAssertError as error:
-            result = self.error("bad_request", error.text)
+            return [error.answer]
         except gevent.GreenletExit:
             return None
-        except Exception:
-            log.exception(
-                "%s failed to handle %s, client %s, namespace %s",
-                type(self).__name__,
-                escape(repr(data[0]), 100),
-                self.id,
-                self.io.namespace,
-            )
-            result = self._tell_internal_error()
-        if isinstance(result, SocketIOContext):
-            self._take_over(result)
-            return None
-        if not wants_ack or result is None:
-            return None
-        return list(result) if isinstance(result, tuple) else [result]
+        except FAILURES as error:
+            return self.fail(f"the handler of {escape(repr(data[0]), 100)}", error)
+
+    def fail(self, what: str, error: BaseException) -> list[Any]:
+        """An error in the application's code; see :class:`pyramid_socketio.namespace.Context`."""
+        gone = self.io is None or self.disconnect_reason is not None
+        if gone and isinstance(error, SessionClosed):
+            return []  # it waited for the client
+        where = "-" if self.io is None else self.io.namespace
+        log.error("%s failed in %s, client %s, namespace %s", what, type(self).__name__, self.id, where, exc_info=error)
+        if gone:
+            return []
+        try:
+            return [self.error(*_INTERNAL_ERROR)]
+        except FAILURES:
+            log.exception("%s cannot tell an error to client %s", type(self).__name__, self.id)
+            return []
 
     def _dispatch(self, data: list[Any]) -> Any:
         name, *args = data
@@ -378,42 +426,39 @@ class SocketIOContext:
             return self.unknown(name, *args)
         return getattr(self, method)(*args)
 
-    def _tell_internal_error(self) -> dict[str, Any] | None:
-        if self.io is None or not self.io.connected():
-            return None
-        return self.error(*_INTERNAL_ERROR)
-
-    def _take_over(self, context: SocketIOContext) -> None:
-        """From now on ``context`` handles the messages."""
-        io = self.io
-        context.io = io
-        if context is not self:
-            io.context = context
-
     # The end
 
     def stop(self) -> None:
         """Kill what was spawned, here and in the contexts below; see :class:`pyramid_socketio.namespace.Context`."""
-        self._over = True
-        current = gevent.getcurrent()
-        for greenlet in tuple(self._greenlets or ()):
-            if greenlet is not current:
-                greenlet.kill(block=False)
-        if self._parent is not None:
-            self._parent.stop()
+        for context in self._chain():
+            context._stop()
 
     def finish(self, reason: str) -> None:
         """Run ``disconnect`` and the callbacks, here and then in the contexts below."""
-        context: SocketIOContext | None = self
-        while context is not None:
+        for context in self._chain():
             context._finish()
-            context = context._parent
+
+    def _stop(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        current = gevent.getcurrent()
+        for greenlet in tuple(self._greenlets or ()):
+            if greenlet is current:
+                self._spared = greenlet
+            else:
+                greenlet.kill(block=False)
 
     def _finish(self) -> None:
+        if self._finished:
+            return
+        self._finished = True
         current = gevent.getcurrent()
+        if self._spared is not None and self._spared is not current:
+            self._spared.kill(block=False)
         owned = [greenlet for greenlet in self._greenlets or () if greenlet is not current]
         if owned:
-            gevent.killall(owned, timeout=self.io.session.settings.close_timeout)
+            gevent.joinall(owned, timeout=self.io.connection.owner.settings.close_timeout)
         self._guarded(self.disconnect)
         callbacks, self._callbacks = self._callbacks, None
         for callback, args, kwargs in callbacks or ():
@@ -424,7 +469,7 @@ class SocketIOContext:
             callback(*args, **kwargs)
         except gevent.GreenletExit:
             pass
-        except Exception:
+        except FAILURES:
             log.exception("%s failed while ending, client %s", type(self).__name__, self.id)
 
 
@@ -456,8 +501,9 @@ def socketio_manage(context: SocketIOContext) -> str:
     managed = _Managed(context, socketio.connect)
     answer = socketio.answer(environ, managed.connect, managed.closed)
     exchange.answer_early(environ, answer.status, answer.headers, answer.body)
-    if answer.status in (101, 200):
+    if answer.opens:
         managed.over.wait()
+    environ.pop(SOCKET, None)  # it leads back to the context: the circle ends here
     return "done"
 
 
@@ -469,6 +515,7 @@ class _Managed:
         self.over = Event()
         self._elsewhere = elsewhere
         self._taken = False
+        self._closed = False
 
     def connect(self, socket: NamespaceSocket, auth: Any) -> Context:
         """The connector: the main namespace is the view's, others are where they always are."""
@@ -476,19 +523,29 @@ class _Managed:
             if self._elsewhere is None:
                 raise ConnectRefused("Invalid namespace")
             return self._elsewhere(socket, auth)
+        self._taken = True
         context = self.context
         context.request.environ.update({SOCKET: socket, AUTH: auth})
         context.io = socket
+        context._over = False
         try:
-            context.connect()
-        except HTTPException as error:
-            raise refusal(error) from None
+            result: Any = context.connect()  # type: ignore[func-returns-value]
+            if isinstance(result, (HTTPException, ConnectRefused)):
+                raise result
+        except BaseException as error:
+            context.stop()
+            self._taken = False  # the client may try again, with something else as its `auth`
+            if self._closed:
+                self.over.set()
+            if isinstance(error, HTTPException):
+                raise refusal(error) from None
+            raise
         context.on_disconnect(self.over.set)
-        self._taken = True
         return context
 
     def closed(self) -> None:
         """The session is over; the context, where there is one, may still be running its ``disconnect``."""
+        self._closed = True
         if not self._taken:
             self.over.set()
 

@@ -57,12 +57,14 @@ _NO_INPUT: Final = io.BytesIO()
 class Answer(NamedTuple):
     """What a handshake request is to be answered with.
 
-    ``status`` 101 means: the application lets the client have its WebSocket; the server makes it one.
+    ``status`` 101 means: the application lets the client have its WebSocket; the server makes it one. ``opens`` tells
+    whether there is a session as soon as the answer is out.
     """
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    opens: bool = False
 
     @property
     def reason(self) -> str:
@@ -135,7 +137,8 @@ class Engine:
             return self._answer_polling(environ, revision, query, cors, hint)
         except HandshakeRefused as refused:
             log.info("refused a WebSocket: %s", refused)
-            return Answer(refused.status, [("Content-Type", "text/html"), *refused.headers], str(refused).encode())
+            headers = [("Connection", "close"), ("Content-Type", "text/html"), *refused.headers]
+            return Answer(refused.status, headers, str(refused).encode())
         except HandshakeError as error:
             log.info("refused %s: %s", escape(exchange.head.path), escape(str(error)))
             return self._error(error, websocket, cors)
@@ -177,7 +180,7 @@ class Engine:
         if self.settings.cookie:
             cookie = f"{self.settings.cookie}={session.sid}; Path=/; HttpOnly; SameSite=Lax"
             cors = [*cors, ("Set-Cookie", cookie)]
-        return Answer(200, transport.wrap(cors), transport.script(session.open_packet(upgrades)))
+        return Answer(200, transport.wrap(cors), transport.script(session.open_packet(upgrades)), opens=True)
 
     def _answer_websocket(
         self,
@@ -203,7 +206,7 @@ class Engine:
                 wire.send(head + encode_frame(TEXT, session.open_packet([])))
 
             environ[UPGRADE_KEY] = open_websocket
-        return Answer(101, headers, b"")
+        return Answer(101, headers, b"", opens=transport == "websocket")
 
     @staticmethod
     def _accept_websocket(exchange: Exchange, cors: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -34,7 +34,7 @@ from .protocol.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, En
 from .session import Session
 from .settings import Settings
 
-__all__ = ["Connector", "Context", "NamespaceSocket", "SocketIO"]
+__all__ = ["FAILURES", "Connector", "Context", "NamespaceSocket", "SocketIO"]
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ _CONNECTED: Final = "connected"
 _ENDED: Final = "ended"
 
 #: ``gevent.Timeout`` is no ``Exception``, but one that leaves the application's code is an error of that code.
-_FAILURES: Final = (Exception, gevent.Timeout)
+FAILURES: Final = (Exception, gevent.Timeout)
 
 #: In an inbox: the end, behind everything that the client sent before.
 _END: Final = SocketPacket(-1)
@@ -77,7 +77,7 @@ class Context(Protocol):
         """Run the application's ``disconnect``, in a worker. Never raises."""
 
 
-#: Lets a client into a namespace, in a worker: ``connector(socket, auth)`` returns the context or raises ConnectRefused.
+#: Lets a client into a namespace, in a worker: ``connector(socket, auth)`` gives the context or raises ConnectRefused.
 Connector = Callable[["NamespaceSocket", Any], Context]
 
 
@@ -124,17 +124,20 @@ class SocketIO:
         members = self.members.get(namespace)
         if not members:
             return
-        messages: dict[Any, Any] = {}
+        messages: dict[str, Any] = {}
+        last = message = None
         # A copy, because a client that turns out to be gone leaves the dict.
         for socket in tuple(members.values()):
             if socket is skip:
                 continue
-            session = socket.session
+            session = socket.engine_session
             revision = session.revision
-            message = messages.get(revision.name)
-            if message is None:
-                encoded = revision.socket.encode_event(namespace, data, None, default)
-                message = messages[revision.name] = revision.engine.Message(encoded)
+            if revision is not last:
+                last = revision
+                message = messages.get(revision.name)
+                if message is None:
+                    encoded = revision.socket.encode_event(namespace, data, None, default)
+                    message = messages[revision.name] = revision.engine.Message(encoded)
             session.transport.send(message)
 
     def shutdown(self) -> None:
@@ -534,7 +537,7 @@ class NamespaceSocket:
         encode = self.engine_session.revision.socket.encode_ack
         try:
             encoded = encode(self.namespace, id, answer or [], getattr(context, "json_default", None))
-        except _FAILURES as error:
+        except FAILURES as error:
             assert context is not None
             encoded = encode(self.namespace, id, context.fail("the acknowledgement of a message", error))
         self.connection.send(encoded)
@@ -555,13 +558,14 @@ class NamespaceSocket:
         return self.put(SocketPacket(ACK, self.namespace, partial(self._call_back, answered, packet.data)))
 
     def _call_back(self, answered: Callable[..., None], arguments: list[Any]) -> None:
+        context = self.context
+        assert context is not None
         try:
             answered(*arguments)
         except GreenletExit:
             pass
-        except _FAILURES as error:
-            assert self.context is not None
-            self.context.fail("the callback of an acknowledgement", error)
+        except FAILURES as error:
+            context.fail("the callback of an acknowledgement", error)
 
     # Beginning and end
 
@@ -576,7 +580,7 @@ class NamespaceSocket:
         except GreenletExit:
             self._refuse(ConnectRefused())
             return
-        except _FAILURES:
+        except FAILURES:
             log.exception("unexpected error while connecting to %s", self.namespace)
             self._refuse(ConnectRefused("Internal server error", {"status": 500}))
             return

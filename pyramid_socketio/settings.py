@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,18 +11,26 @@ __all__ = ["PREFIX", "TABLE", "Setting", "Settings", "parse_settings", "settings
 PREFIX = "socketio."
 
 
+def _number(value: Any) -> float:
+    """NaN where it is no number: no comparison is true of that."""
+    try:
+        return float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
 def _seconds(value: Any) -> float:
-    seconds = float(value)
+    seconds = _number(value)
     if not 0 < seconds < float("inf"):
         raise ValueError("must be a number of seconds greater than 0")
     return seconds
 
 
 def _count(value: Any) -> int:
-    number = int(value)
-    if number < 1:
+    number = _number(value)
+    if not 1 <= number < 2**53 or number != int(number):
         raise ValueError("must be a whole number of at least 1")
-    return number
+    return int(number)
 
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
@@ -37,7 +46,10 @@ def _boolean(value: Any) -> bool:
 
 
 def _words(value: Any) -> tuple[str, ...]:
-    return tuple(value.split()) if isinstance(value, str) else tuple(value)
+    words = tuple(value.split() if isinstance(value, str) else value or ())
+    if not all(isinstance(word, str) for word in words):
+        raise ValueError("must be words with blanks between them, or a list of words")
+    return words
 
 
 def _text(value: Any) -> str:
@@ -53,6 +65,14 @@ def _optional_text(value: Any) -> str | None:
     return None if text.lower() in ("", "none") else text
 
 
+def _cookie(value: Any) -> str | None:
+    name = _optional_text(value)
+    # RFC 6265, section 4.1.1: a token.
+    if name is not None and not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):
+        raise ValueError("must be the name of a cookie: letters, digits, - and _")
+    return name
+
+
 def _transports(value: Any) -> tuple[str, ...]:
     names = _words(value)
     unknown = set(names) - {"polling", "websocket"}
@@ -64,7 +84,8 @@ def _transports(value: Any) -> tuple[str, ...]:
 def _origins(value: Any) -> tuple[str, ...]:
     origins = tuple(origin.rstrip("/").lower() for origin in _words(value))
     for origin in origins:
-        if origin not in ("*", "null") and "://" not in origin:
+        # A path or a wildcard in it would never match.
+        if origin not in ("*", "null") and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+", origin):
             raise ValueError(f"{origin!r} must look like https://example.com or https://example.com:8080")
     return origins
 
@@ -108,9 +129,11 @@ TABLE: tuple[Setting, ...] = (
         "",
         "origins of pages that may connect, besides the server's own; `*` allows every page",
     ),
-    Setting("allow_no_origin", _boolean, True, "", "whether requests without an Origin header (no browser) may connect"),
+    Setting(
+        "allow_no_origin", _boolean, True, "", "whether requests without an Origin header (no browser) may connect"
+    ),
     Setting("cors_credentials", _boolean, False, "", "whether pages of allowed origins may send cookies"),
-    Setting("cookie", _optional_text, None, "", "name of a cookie that carries the session id, for load balancers"),
+    Setting("cookie", _cookie, None, "", "name of a cookie that carries the session id, for load balancers"),
     Setting(
         "client",
         _optional_text,
@@ -169,7 +192,9 @@ class Settings:
             known = ", ".join(row.name for row in TABLE)
             raise ValueError(f"unknown setting {PREFIX}{min(values)}; known are: {known}")
         if self.cors_credentials and "*" in self.allowed_origins:
-            raise ValueError(f"{PREFIX}cors_credentials needs the origins by name: {PREFIX}allowed_origins must not be *")
+            raise ValueError(
+                f"{PREFIX}cors_credentials needs the origins by name: {PREFIX}allowed_origins must not be *"
+            )
 
 
 def parse_settings(mapping: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Settings:
@@ -190,15 +215,19 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Keys of the application's section of the `.ini` file (`[app:main]`), or of the settings of its `Configurator`.",
-        "An unknown key under `socketio.` is an error. This page is made from the table in `pyramid_socketio/settings.py`.",
+        "Keys of the application's section of the `.ini` file (`[app:main]`), or of the settings of its "
+        "`Configurator`.",
+        "An unknown key under `socketio.` is an error. This page is made from the table in "
+        "`pyramid_socketio/settings.py`.",
         "",
         "| key | default | unit | what it is |",
         "|---|---|---|---|",
     ]
     for row in TABLE:
         default = " ".join(row.default) if isinstance(row.default, tuple) else row.default
-        shown = "" if default in (None, "") else f"`{str(default).lower() if default is True or default is False else default}`"
+        if isinstance(default, bool):
+            default = str(default).lower()
+        shown = "" if default in (None, "") else f"`{default}`"
         lines.append(f"| `{PREFIX}{row.name}` | {shown} | {row.unit} | {row.help} |")
     return "\n".join([*lines, ""])
 

@@ -336,6 +336,27 @@ def test_an_error_is_logged_once_and_tells_nothing(config: Configurator, caplog:
     assert len(context_class.stopped) == 1
 
 
+@pytest.mark.parametrize("fails_in", ["connect", "factory"])
+def test_an_error_is_logged_with_its_own_chain(
+    config: Configurator, context_class: type[Recorder], caplog: pytest.LogCaptureFixture, fails_in: str
+) -> None:
+    def fail(*args: Any) -> None:
+        try:
+            raise KeyError("first")
+        except KeyError:
+            raise ValueError("second")  # noqa: B904
+
+    if fails_in == "connect":
+        context_class.connect = fail  # type: ignore[method-assign]
+        config.add_socketio_context(context_class, "/")
+    else:
+        config.add_socketio_context(context_class, "/", factory=fail)
+    assert refused(config, "/") == ("Internal server error", {"status": 500})
+    assert "HTTPNotFound" not in caplog.text
+    assert caplog.text.count("During handling of the above exception") == 1
+    assert caplog.text.index("KeyError: 'first'") < caplog.text.index("ValueError: second")
+
+
 def test_an_error_in_the_constructor(config: Configurator, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(SocketIOContext):
         def __init__(self, request: Request) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pyramid_socketio.server import reload
-from pyramid_socketio.server.paste import parse_arguments
+from pyramid_socketio.server import reload, watch
+from pyramid_socketio.server.command import parse_arguments
 
 
 class ScriptedMonitor(reload.Monitor):
@@ -124,9 +124,9 @@ def test_files_of_others_are_not_watched(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert set(reload._sources(tmp_path)) == {str(tmp_path / "app/a.py")}
+    assert set(watch.sources(tmp_path)) == {str(tmp_path / "app/a.py")}
 
 
 @pytest.mark.parametrize("uri", ["dev.ini", "dev.ini#name", "config:dev.ini#name"])
 def test_path_of_the_file(uri: str) -> None:
-    assert reload.config_path(uri) == Path.cwd() / "dev.ini"
+    assert watch.config_path(uri) == Path.cwd() / "dev.ini"

@@ -28,10 +28,11 @@ def test_the_module_patches_before_it_imports() -> None:
         "import warnings; warnings.filterwarnings('error', message='Monkey-patching')\n"
         "import sys, pyramid_socketio.server\n"
         "assert not {'gevent', 'ssl', 'pyramid'} & sys.modules.keys()\n"
-        "from pyramid_socketio.server import serve, paste\n"
+        "from pyramid_socketio.server import serve\n"
+        "from pyramid_socketio.server.patching import imported_too_early\n"
         "from gevent import monkey\n"
         "assert all(monkey.is_module_patched(name) for name in ('socket', 'ssl', 'threading', 'time', 'subprocess'))\n"
-        "assert paste.imported_too_early() == []\n"
+        "assert imported_too_early() == []\n"
     )
     assert done.returncode == 0, done.stderr
 
@@ -53,8 +54,8 @@ def test_serve_is_a_function_for_scripts() -> None:
         "def app(environ, start_response):\n"
         "    start_response('200 OK', [])\n"
         "    return [b'hello']\n"
-        "from pyramid_socketio.server import paste\n"
-        "url_of = paste.url_of\n"
+        "from pyramid_socketio.server import run\n"
+        "url_of = run.url_of\n"
         "def ask(listener):\n"
         "    url = url_of(listener)\n"
         "    def get():\n"
@@ -63,7 +64,7 @@ def test_serve_is_a_function_for_scripts() -> None:
         # A thread that is a greenlet: were it not, nobody would notice here that something blocks.
         "    threading.Thread(target=get).start()\n"
         "    return url\n"
-        "paste.url_of = ask\n"
+        "run.url_of = ask\n"
         "before = signal.getsignal(signal.SIGTERM)\n"
         "serve(app, '127.0.0.1', 0)\n"
         "assert signal.getsignal(signal.SIGTERM) is before\n"

@@ -60,10 +60,12 @@ class NamespacesMapper(RoutesMapper):  # type: ignore[misc]
 class Attempt:
     """One client's way to one namespace, from CONNECT to the answer; in the environ while it lasts."""
 
-    __slots__ = ("connected", "context", "request")
+    __slots__ = ("connected", "context", "failure", "request")
 
     def __init__(self) -> None:
         self.request: Request | None = None
+        #: What went wrong in the view or on the way to it, and the exception during whose handling it did.
+        self.failure: tuple[Exception | None, BaseException | None] = None, None
         #: Made by the view; ``None`` as long as the request has not got there.
         self.context: SocketIOContext | None = None
         #: Whether the context's ``connect()`` has let the client in.
@@ -151,6 +153,14 @@ class ConnectRouter(Router):  # type: ignore[misc]
         environ[_ATTEMPT].begin(request_context.request)
         return request_context
 
+    def handle_request(self, request: Request) -> Response:
+        """What the tweens are around."""
+        try:
+            return super().handle_request(request)
+        except Exception as error:
+            request.environ[_ATTEMPT].failure = error, error.__context__
+            raise
+
     def connect(self, socket: NamespaceSocket, auth: Any) -> SocketIOContext:
         """Run the request that connects a client to a namespace. Call it in a greenlet: application code may block.
 
@@ -186,7 +196,8 @@ class ConnectRouter(Router):  # type: ignore[misc]
             attempt.abandon()
             raise
         finally:
-            attempt.request = None  # its environ holds the attempt: without this only the garbage collector frees both
+            # Its environ, and a failure's traceback, hold the attempt: else only the garbage collector frees them.
+            attempt.request, attempt.failure = None, (None, None)
         return context
 
     def _context(self, environ: dict[str, Any], attempt: Attempt) -> SocketIOContext:
@@ -195,7 +206,12 @@ class ConnectRouter(Router):  # type: ignore[misc]
             response = self.execution_policy(environ, self)
         except (ConnectRefused, HTTPException) as error:
             raise _refusal(error, 500, attempt) from None
-        except Exception:
+        except Exception as error:
+            failure, context = attempt.failure
+            if error is failure:
+                # Pyramid's tween has looked for an exception view and raised the error again while it handled the
+                # HTTPNotFound that says there is none.
+                error.__context__ = context
             log.exception("connecting a client to %r failed", environ[SOCKET].namespace)
             raise ConnectRefused("Internal server error", {"status": 500}) from None
         # An exception view has answered where there is an exception, a tween where the view was not reached.

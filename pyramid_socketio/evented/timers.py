@@ -59,7 +59,8 @@ class Timers:
         if self._armed_for is None or when < self._armed_for:
             self._arm(when, delay)
         elif self._cancelled > _REBUILD_ABOVE and self._cancelled * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].callback is not None]
+            # In place: `_expired` may be at work on it.
+            self._heap[:] = [entry for entry in self._heap if entry[2].callback is not None]
             heapq.heapify(self._heap)
             self._cancelled = 0
         return timer
@@ -67,6 +68,8 @@ class Timers:
     def close(self) -> None:
         """Forget everything."""
         self._disarm()
+        for _, _, timer in self._heap:
+            timer.callback = None
         self._heap.clear()
         self._cancelled = 0
 
@@ -88,16 +91,19 @@ class Timers:
         self._disarm()
         heap = self._heap
         now = monotonic()
-        while heap and (heap[0][0] <= now or heap[0][2].callback is None):
-            timer = heapq.heappop(heap)[2]
-            callback = timer.callback
-            if callback is None:
-                self._cancelled -= 1
-                continue
-            timer.callback = None
-            try:
-                callback()
-            except Exception:
-                log.exception("a timer's callback failed")
-        if heap and (self._armed_for is None or heap[0][0] < self._armed_for):
-            self._arm(heap[0][0], heap[0][0] - monotonic())
+        try:
+            while heap and (heap[0][0] <= now or heap[0][2].callback is None):
+                timer = heapq.heappop(heap)[2]
+                callback = timer.callback
+                if callback is None:
+                    self._cancelled -= 1
+                    continue
+                timer.callback = None
+                try:
+                    callback()
+                except Exception:
+                    log.exception("a timer's callback failed")
+        finally:
+            # Also after a KeyboardInterrupt: a shutdown needs the time-outs.
+            if heap and (self._armed_for is None or heap[0][0] < self._armed_for):
+                self._arm(heap[0][0], heap[0][0] - monotonic())

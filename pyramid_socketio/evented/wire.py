@@ -46,6 +46,7 @@ class Wire:
 
     __slots__ = (
         "_draining",
+        "_linger",
         "_lingered",
         "_outbox",
         "_progress",
@@ -86,11 +87,12 @@ class Wire:
         self.paused = False
         #: Nothing is sent or received any more; what is in the outbox still goes out.
         self.closing = False
-        self._outbox: deque[bytes] | None = None
+        self._outbox: deque[bytes | memoryview] | None = None
         self._writer: Any = None
         self._timer: Timer | None = None
         self._progress = 0.0
-        self._lingered = -1
+        self._linger = 0.0
+        self._lingered = 0
         self._draining: Callable[[], None] | None = None
         self._reader = get_hub().loop.io(self.fd, READ)
         self._reader.start(self._readable)
@@ -164,7 +166,7 @@ class Wire:
                 return
             self._outbox = deque()
             self._progress = monotonic()
-            self._keep(data[sent:])
+            self._keep(memoryview(data)[sent:])
             if self._writer is None:
                 self._writer = get_hub().loop.io(self.fd, WRITE)
             self._writer.start(self._writable)
@@ -172,7 +174,7 @@ class Wire:
         elif not self.closing:
             self._keep(data)
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, data: bytes | memoryview) -> None:
         assert self._outbox is not None
         self._outbox.append(data)
         self.outbox_bytes += len(data)
@@ -191,7 +193,7 @@ class Wire:
                 self.outbox_bytes -= sent
                 self._progress = monotonic()
                 if sent < len(data):
-                    outbox[0] = data[sent:]
+                    outbox[0] = memoryview(data)[sent:]
                     return
                 outbox.popleft()
         except BlockingIOError:
@@ -199,21 +201,28 @@ class Wire:
         except OSError as error:
             self._lose(error)
             return
-        self._outbox = None
         self._writer.stop()
         self._cancel_timer()
         if self.closing:
             self._shut()
-        elif self._draining is not None:
-            drained, self._draining = self._draining, None
-            drained()
+        else:
+            self._outbox = None
+        self._drained()
 
     def when_drained(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once, in the hub, when the outbox is empty; at once when it is."""
-        if self._outbox is None:
-            callback()
-        else:
+        """Call ``callback`` once, in the hub, when nothing waits to be sent any more; at once when nothing does.
+
+        Called as well when the wire is closed before; see :attr:`closed`.
+        """
+        if self.outbox_bytes:
             self._draining = callback
+        else:
+            callback()
+
+    def _drained(self) -> None:
+        if self._draining is not None:
+            drained, self._draining = self._draining, None
+            drained()
 
     def _stalled(self) -> None:
         waited = monotonic() - self._progress
@@ -234,23 +243,30 @@ class Wire:
         if self.sock is None or self.closing:
             return
         self.closing = True
-        self._lingered = 0
+        self._linger = linger
         if self._outbox is None:
-            self._shut(linger)
+            # As if something waited: `send` does not reach for the socket any more. An error there would reset it.
+            self._outbox = deque()
+            self._shut()
 
-    def _shut(self, linger: float = 5.0) -> None:
+    def _shut(self) -> None:
         try:
             self.sock.shutdown(_names.SHUT_WR)
         except OSError:
             self.abort()
             return
         self._cancel_timer()
-        self._timer = self.timers.schedule(linger, self.abort)
+        self._timer = self.timers.schedule(self._linger, self.abort)
         self.resume()
 
     def _swallow(self, data: bytes) -> None:
         self._lingered += len(data)
-        if not data or self._lingered > LINGER_BYTES:
+        if data and self._lingered <= LINGER_BYTES:
+            return
+        if self.outbox_bytes:
+            # A peer that has said all it has to say, or too much, still gets to read what was sent before.
+            self.pause()
+        else:
             self.abort()
 
     def abort(self) -> None:
@@ -269,10 +285,10 @@ class Wire:
         self._cancel_timer()
         self._outbox = None
         self.outbox_bytes = 0
-        self._draining = None
         # Whoever these belong to holds this wire: the circle ends here.
         self.receive = self.lost = _ignore
         sock.close()
+        self._drained()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

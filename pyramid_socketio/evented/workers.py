@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from gevent import Greenlet, GreenletExit, getcurrent, get_hub
+from gevent import Greenlet, GreenletExit, get_hub, getcurrent
 from greenlet import greenlet
 
 __all__ = ["Workers"]
@@ -18,6 +18,8 @@ MAX_IDLE: Final = 64
 
 
 class _Worker(Greenlet):  # type: ignore[misc]
+    gr_context: Any
+
     def __init__(self, pool: Workers, job: Callable[[], None]) -> None:
         super().__init__()
         self.pool = pool
@@ -35,8 +37,8 @@ class _Worker(Greenlet):  # type: ignore[misc]
                 try:
                     job()
                 except GreenletExit:
-                    # Somebody killed what this worker was doing; the worker itself goes on.
-                    pass
+                    # Whoever killed it may wait until it has ended.
+                    return
                 except Exception:
                     log.exception("unexpected error in a worker")
                 # A worker carries nothing from one message to the next: context variables least of all.
@@ -51,6 +53,8 @@ class _Worker(Greenlet):  # type: ignore[misc]
             except BaseException:
                 if self in idle:
                     idle.remove(self)
+                elif self.job is not None:
+                    pool.run(self.job)  # killed with a job in hand
                 raise
 
 

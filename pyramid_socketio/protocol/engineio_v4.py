@@ -1,13 +1,12 @@
 """Engine.IO protocol 4: what clients 3.x and 4.x speak.
 
-Text is ``str`` when it was received and UTF-8 ``bytes`` when it is to be sent, because that is what JSON is read from and
-written to.
+Text is ``str`` when it was received and UTF-8 ``bytes`` when it is to be sent, because that is what JSON is read from
+and written to.
 """
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64encode
+from binascii import a2b_base64, b2a_base64
 from typing import Any, Final
 
 from ..errors import LimitExceeded, PacketError, TextError
@@ -31,7 +30,7 @@ def encode_packet(type: int, data: bytes = b"") -> bytes:
 def decode_packet(data: str | bytes) -> EnginePacket:
     """Read the packet in one WebSocket message, or in one element of a payload.
 
-    Binary is a message, without a type ("WebSocket framing"). Text that starts with ``b`` is base64 of a binary message.
+    Binary is a message, without a type ("WebSocket framing"). Text that starts with ``b`` is base64 of one.
 
     Raises:
         PacketError: an empty packet, an unknown type, bad base64.
@@ -45,21 +44,18 @@ def decode_packet(data: str | bytes) -> EnginePacket:
     except KeyError:
         pass
     if data[0] == "b":
-        try:
-            return (MESSAGE, binascii.a2b_base64(data[1:], strict_mode=True))
-        except (TypeError, ValueError):  # TypeError: Python 3.10 has no strict mode
-            return (MESSAGE, _strict_base64(data[1:]))  # type: ignore[arg-type]
+        return (MESSAGE, _decode_base64(data[1:]))  # type: ignore[arg-type]
     raise PacketError("unknown packet type")
 
 
-def _strict_base64(text: str) -> bytes:
+def _decode_base64(text: str) -> bytes:
     try:
         raw = text.encode("ascii")
-        data = binascii.a2b_base64(raw)
+        data = a2b_base64(raw)
     except ValueError:
         raise PacketError("bad base64") from None
-    # Python's decoder skips rubbish; what is not written the same way again was not base64.
-    if b64encode(data) != raw:
+    # Python's decoder skips rubbish (its strict mode is new in 3.11); what is written otherwise again was not base64.
+    if b2a_base64(data, newline=False) != raw:
         raise PacketError("bad base64")
     return data
 
@@ -101,9 +97,7 @@ def decode_payload(body: bytes, max_packets: int) -> list[EnginePacket | PacketE
     return packets
 
 
-def encode_open(
-    sid: str, upgrades: list[str], ping_interval: float, ping_timeout: float, max_payload: int
-) -> bytes:
+def encode_open(sid: str, upgrades: list[str], ping_interval: float, ping_timeout: float, max_payload: int) -> bytes:
     """The packet that opens a session. Clients and suites compare its keys: nothing may be added.
 
     Args:
@@ -113,38 +107,35 @@ def encode_open(
     handshake: dict[str, Any] = {
         "sid": sid,
         "upgrades": upgrades,
-        "pingInterval": int(ping_interval * 1000),
-        "pingTimeout": int(ping_timeout * 1000),
+        "pingInterval": round(ping_interval * 1000),
+        "pingTimeout": round(ping_timeout * 1000),
         "maxPayload": max_payload,
     }
     return encode_packet(OPEN, dumps(handshake))
 
 
 class Message:
-    """A Socket.IO packet as it goes out; framed once for each kind of transport, however many clients get it."""
+    """A Socket.IO packet as it goes out; framed once for each kind of transport, however many clients get it.
 
-    __slots__ = ("_encoded", "_frames", "_packets")
+    Attributes:
+        frames: for WebSocket: a text frame, then a binary frame for each attachment ("No type byte"). Made at once, and
+            no method, because a broadcast asks for it a thousand times.
+    """
+
+    __slots__ = ("_encoded", "_packets", "frames")
 
     def __init__(self, encoded: EncodedPacket) -> None:
         self._encoded = encoded
-        self._frames: bytes | None = None
         self._packets: list[bytes] | None = None
-
-    def frames(self) -> bytes:
-        """WebSocket: a text frame, then a binary frame for each attachment ("No type byte")."""
-        frames = self._frames
-        if frames is None:
-            text, attachments = self._encoded
-            frames = encode_frame(TEXT, b"4" + text)
-            for data in attachments:
-                frames += encode_frame(BINARY, data)
-            self._frames = frames
-        return frames
+        text, attachments = encoded
+        self.frames = encode_frame(TEXT, b"4" + text)
+        for data in attachments:
+            self.frames += encode_frame(BINARY, data)
 
     def packets(self) -> list[bytes]:
         """Polling: a text packet, then ``b`` and base64 for each attachment."""
         packets = self._packets
         if packets is None:
             text, attachments = self._encoded
-            packets = self._packets = [b"4" + text, *(b"b" + b64encode(data) for data in attachments)]
+            packets = self._packets = [b"4" + text, *(b"b" + b2a_base64(data, newline=False) for data in attachments)]
         return packets

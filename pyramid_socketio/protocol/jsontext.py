@@ -1,12 +1,13 @@
 """JSON as browsers read and write it: strict on input, never ``NaN`` on output.
 
-orjson does the work. What it refuses although JavaScript allows it (lone surrogates, integers over 64 bits, keys that are
-no strings) goes to the standard library, slowly and rarely.
+orjson does the work. What it refuses although JavaScript allows it (lone surrogates, integers over 64 bits, keys that
+are no strings) goes to the standard library, slowly and rarely.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -38,23 +39,33 @@ def _finite(text: str) -> float:
 
 
 def _integer(text: str) -> int | float:
-    # As JavaScript reads it; also keeps int() away from texts of thousands of digits, for which it takes long.
-    return int(text) if len(text) < 19 else _finite(text)
+    # The integers that orjson gives back as such. A longer text never gets to int(), which takes long for thousands of
+    # digits.
+    number = int(text) if len(text) <= 20 else _finite(text)
+    return number if -(2**63) <= number < 2**64 else float(number)
 
 
 _slow_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, parse_int=_integer)
 
+#: How surrogates are written, lone ones among them. With ``\\u0`` in the same place JSON is still the same otherwise.
+_SURROGATE: Final = re.compile(r"\\u[dD]")
 
-def _too_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if type(node) is dict else node)
-            if type(child) is dict or type(child) is list
-        ]
-        if not level:
+#: Of JSON without its strings, only the brackets are left, of one kind.
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_OTHERS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+
+
+def _too_deep(text: str) -> bool:
+    """Whether ``text``, which is JSON, is nested deeper than MAX_DEPTH.
+
+    A walk over the value would take as long as reading it did, even where there are a thousand containers side by side.
+    """
+    if "\\" in text:
+        text = text.replace("\\\\", "").replace('\\"', "")
+    brackets = "".join(text.split('"')[::2]).encode("ascii").translate(_ONE_KIND, _OTHERS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")  # the innermost level
+        if not brackets:
             return False
     return True
 
@@ -67,26 +78,23 @@ def loads(text: str) -> Any:
     """
     try:
         value = orjson.loads(text)
-    except (ValueError, TypeError, AttributeError):
-        value = _slow_loads(text)
+    except (ValueError, AttributeError) as error:
+        value = _slow_loads(text, error)
     # Nesting of N needs N opening and N closing characters, so short texts need no look.
-    if len(text) > 2 * MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(value):
+    if len(text) > 2 * MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(text):
         raise PacketError(f"JSON nested deeper than {MAX_DEPTH}")
     return value
 
 
-def _slow_loads(text: str) -> Any:
-    # The standard library recurses; depth is bounded before it starts.
-    depth = deepest = 0
-    for char in text:
-        if char in "[{":
-            depth += 1
-            deepest = max(depth, deepest)
-        elif char in "]}":
-            depth -= 1
-        if deepest > MAX_DEPTH:
-            raise PacketError(f"JSON nested deeper than {MAX_DEPTH}")
+def _slow_loads(text: str, refused: Exception) -> Any:
+    """Read JSON in which there may be lone surrogates; ``refused`` is what orjson raised."""
     try:
+        if orjson is not None:
+            same, surrogates = _SURROGATE.subn(r"\\u0", text)
+            if not surrogates:
+                raise refused
+            # Bounds the nesting, too: the standard library recurses.
+            orjson.loads(same)
         return _slow_decoder.decode(text)
     except (ValueError, RecursionError) as error:
         raise PacketError(f"not JSON: {error}") from None
@@ -107,7 +115,10 @@ def dumps(value: Any, default: Default | None = None, again: Callable[[], None] 
     except (TypeError, AttributeError):
         if again is not None:
             again()
+    try:
         return _slow_dumps(value, default)
+    except RecursionError:
+        raise ValueError("too deep for JSON, or a part of itself") from None
 
 
 def plain_dumps(value: Any) -> bytes | None:
@@ -119,8 +130,17 @@ def plain_dumps(value: Any) -> bytes | None:
 
 
 def _slow_dumps(value: Any, default: Default | None) -> bytes:
+    def replace(item: Any) -> Any:
+        try:
+            # Dates and the like, which orjson writes without asking.
+            return orjson.loads(orjson.dumps(item))
+        except (TypeError, AttributeError):
+            if default is None:
+                raise TypeError(f"{type(item).__name__} is not JSON serializable") from None
+        return _plain(default(item))
+
     # ensure_ascii, because a lone surrogate has no UTF-8; clients get it as the escape that JavaScript writes too.
-    text = json.dumps(_plain(value), default=default, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_plain(value), default=replace, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.encode("ascii")
 
 

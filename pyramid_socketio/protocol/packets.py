@@ -74,7 +74,13 @@ class SocketPacket:
     __slots__ = ("attachments", "data", "id", "namespace", "size", "type")
 
     def __init__(
-        self, type: int, namespace: str = "/", data: Any = None, id: int | None = None, attachments: int = 0, size: int = 0
+        self,
+        type: int,
+        namespace: str = "/",
+        data: Any = None,
+        id: int | None = None,
+        attachments: int = 0,
+        size: int = 0,
     ) -> None:
         self.type = type
         self.namespace = namespace
@@ -84,7 +90,10 @@ class SocketPacket:
         self.size = size
 
     def __repr__(self) -> str:
-        return f"SocketPacket({self.type}, {self.namespace!r}, {self.data!r}, id={self.id}, attachments={self.attachments})"
+        return (
+            f"SocketPacket({self.type}, {self.namespace!r}, {self.data!r}, "
+            f"id={self.id}, attachments={self.attachments})"
+        )
 
 
 #: A Socket.IO packet ready for Engine.IO: its text in UTF-8, and the binary messages that follow it, in order.

@@ -59,8 +59,12 @@ def decode_packet(text: str, max_attachments: int) -> SocketPacket:
     if id is not None and id > MAX_ACK_ID:
         raise PacketError("ack id out of range")
     rest = text[match.end() :]
-    data = loads(rest) if rest else None
-    _CHECKS[kind](data)
+    data = None
+    if rest:
+        data = loads(rest)
+        _CHECKS[kind](data)
+    elif kind is not CONNECT and kind is not DISCONNECT:
+        raise PacketError("a packet without JSON")
     return SocketPacket(kind, namespace.rstrip(",") if namespace else "/", data, id, attachments, len(text))
 
 
@@ -86,13 +90,12 @@ def _check_ack(data: Any) -> None:
 
 
 def _check_connect(data: Any) -> None:
-    if data is not None and type(data) is not dict:
+    if type(data) is not dict:
         raise PacketError("the data of CONNECT is an object")
 
 
 def _check_disconnect(data: Any) -> None:
-    if data is not None:
-        raise PacketError("DISCONNECT has no data")
+    raise PacketError("DISCONNECT has no data")
 
 
 def _check_connect_error(data: Any) -> None:

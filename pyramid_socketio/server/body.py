@@ -13,13 +13,17 @@ from ..errors import HTTPError
 if TYPE_CHECKING:
     from .connection import HTTPConnection
 
-__all__ = ["RequestBody"]
+__all__ = ["ClientGone", "RequestBody"]
 
 #: Bytes that wait for the application, above which reading stops.
 _BUFFER_SIZE: Final = 262_144
 
 #: Of a body that the application did not read, as much is read to keep the connection; more costs more than it saves.
 _DISCARD_SIZE: Final = 65_536
+
+
+class ClientGone(ConnectionResetError):
+    """The client went away before its request was answered. Of no interest in a log."""
 
 
 class RequestBody(io.RawIOBase):
@@ -78,7 +82,7 @@ class RequestBody(io.RawIOBase):
             self._connection.wire.resume()
             self._changed.wait()
         if self._failed is not None:
-            raise OSError("the client is gone") if not self._failed else HTTPError(self._failed, "the body cannot be read")
+            raise HTTPError(self._failed, "the body cannot be read") if self._failed else ClientGone("the client is gone")
 
     def _take(self, size: int) -> bytes:
         data = bytes(self._pieces[:size])
@@ -130,11 +134,17 @@ class RequestBody(io.RawIOBase):
         while line := self.readline():
             yield line
 
+    @property
+    def skippable(self) -> bool:
+        """Whether what the application has not read is so little that the connection can be kept for it."""
+        if self._complete:
+            return True
+        head = self._connection.head
+        asked = self._started or not head.expect_continue
+        return self._failed is None and asked and not head.chunked and (head.content_length or 0) <= _DISCARD_SIZE
+
     def _discard(self) -> None:
         """Skip what the application did not read, where that is little (called by gevent's handler)."""
-        connection = self._connection
-        if not self._started and connection.body_pending:
-            if connection.head.expect_continue or (connection.head.content_length or _DISCARD_SIZE + 1) > _DISCARD_SIZE:
-                return
+        if not self._complete and self.skippable:
             self.read()
         self._pieces.clear()

@@ -18,7 +18,7 @@ from ..errors import HTTPError
 from ..evented.timers import Timer
 from ..evented.wire import Wire
 from ..protocol.http import MAX_HEAD_SIZE, ChunkedDecoder, Head, encode_response, escape, find_head_end, parse_head
-from .body import RequestBody
+from .body import ClientGone, RequestBody
 from .flash_policy import TIME_LIMIT, is_policy_request
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ class HTTPConnection:
         self._decoder = ChunkedDecoder() if head.chunked else None
         self._left = head.content_length or 0
         engine = self.server.mounts.get(head.path)
-        if engine is not None and "sid=" in head.query:
+        # Other keys may end with "sid" too.
+        if engine is not None and ("&sid=" in head.query or head.query[:4] == "sid="):
             engine.handle(self, self.server.scheme)
         else:
             self._run_application()
@@ -271,7 +272,7 @@ class HTTPConnection:
         """Block the greenlet until the client has taken what was sent.
 
         Raises:
-            BrokenPipeError: the client is gone.
+            ClientGone: there is nobody who could.
         """
         if self.wire.outbox_bytes:
             self._sent = Event()
@@ -279,7 +280,7 @@ class HTTPConnection:
             self._sent.wait()
             self._sent = None
         if self.wire.closed:
-            raise BrokenPipeError("the client is gone")
+            raise ClientGone("the client is gone")
 
     def answer_early(self, environ: dict[str, Any], status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """Answer for a view that goes on running; what it returns later goes nowhere."""

@@ -8,16 +8,17 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
+from gevent import GreenletExit
 from geventwebsocket.handler import WebSocketHandler
 
 from ..engine import UPGRADE_KEY
 from ..errors import HTTPError
 from ..interfaces import CONNECTION
 from ..protocol.http import escape
+from .body import ClientGone, RequestBody
 from .connection import EARLY_KEY
 
 if TYPE_CHECKING:
-    from .body import RequestBody
     from .connection import HTTPConnection
 
 __all__ = ["SocketIOHandler"]
@@ -109,10 +110,10 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
             else:
                 self.process_result()
         finally:
-            close = getattr(self.result, "close", None)
+            result, self.result = self.result, None
+            close = getattr(result, "close", None)
             if close is not None:
                 close()
-            self.result = None
 
     def _switch_protocols(self) -> None:
         skip = (b"content-length", b"content-type")
@@ -135,22 +136,34 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
         for name, value in self.response_headers:
             head += name + b": " + value + b"\r\n"
         head += b"\r\n"
-        if self.response_use_chunked or len(data) > _JOIN_BELOW:
+        if self.response_use_chunked or len(data) > _JOIN_BELOW or self.command == "HEAD":
             self._sendall(head)
             self._write(data)
         else:
             # One segment: two sends make Nagle's algorithm and delayed acknowledgements wait for each other.
             self._sendall(head + data)
 
+    def _write(self, data: bytes) -> None:
+        # RFC 9110, 9.3.2: the answer to HEAD has the headers of a GET, and no content.
+        if self.command != "HEAD":
+            super()._write(data)
+
     def finalize_headers(self) -> None:
-        if self.command == "HEAD":
-            # RFC 9110, 9.3.2: no content, but the headers of a GET.
-            self.response_use_chunked = False
-        if not self.connection.head.keep_alive or self.connection.body_pending or self.server.stopping:
-            self.close_connection = True
-            if not any(name.lower() == b"connection" for name, _ in self.response_headers):
-                self.response_headers.append((b"Connection", b"close"))
         super().finalize_headers()
+        if self.command == "HEAD":
+            self.response_use_chunked = False
+        elif self.request_version == "HTTP/1.0" and not self._has_length:
+            # Only its end tells the client where the content ends.
+            self.close_connection = True
+        if not self.wsgi_input.skippable or self.server.stopping:
+            self.close_connection = True
+        if self.close_connection:
+            self.response_headers = [header for header in self.response_headers if header[0].lower() != b"connection"]
+            self.response_headers.append((b"Connection", b"close"))
+
+    @property
+    def _has_length(self) -> bool:
+        return self.code in (204, 304) or any(name.lower() == b"content-length" for name, _ in self.response_headers)
 
     # Errors and logs
 
@@ -161,7 +174,8 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
             if not self.headers_sent:
                 reason = HTTPStatus(v.status).phrase
                 body = f"{reason}\n".encode()
-                self.start_response(f"{v.status} {reason}", [("Content-Type", "text/plain")])
+                headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+                self.start_response(f"{v.status} {reason}", headers)
                 self.write(body)
             return
         if EARLY_KEY in self.environ or self.code == 101:
@@ -170,7 +184,7 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
         super().handle_error(t, v, tb)
 
     def _log_error(self, t: Any, v: Any, tb: Any) -> None:
-        if not issubclass(t, (BrokenPipeError, ConnectionError)):
+        if not issubclass(t, (ClientGone, GreenletExit)):
             log.error("unexpected error in %s %s", self.command, escape(self.path.partition("?")[0]), exc_info=(t, v, tb))
 
     def log_request(self) -> None:

@@ -1,13 +1,13 @@
 """``socketio-serve-reload development.ini``: the server, restarted whenever a file of the application changes.
 
-A monitor, which is never patched, holds the listening sockets and runs the server as its child. The child leaves with
-exit code 3 when Paste's reloader sees a change; the monitor starts the next one, and meanwhile connections wait in the
-kernel's queue. After any other failure the monitor itself waits for the next change. The child ends with its monitor.
+A monitor, which is never patched, holds the listening sockets and runs the server as its child. When the child sees a
+change (``watch.py``) it ends in order, with exit code 3; the monitor starts the next one, and connections wait in the
+kernel's queue meanwhile. After any other failure the monitor itself waits for the next change. The child ends with its
+monitor.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 import signal
 import socket
@@ -15,39 +15,21 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Final
+from collections.abc import Sequence
 
-from .paste import Address, bind, explain, open_browser, parse_arguments, read_section, stop_signals, url_of
+from .command import explain, parse_arguments
+from .run import bind, open_browser, stop_signals, url_of
+from .section import Address, read_section
+from .watch import CHANGED, config_path, sources, statuses
 
-__all__ = ["Monitor", "MonitorLink", "main", "note_loaded", "watch"]
-
-#: Exit code of a server that saw a change; Paste's.
-CHANGED: Final = 3
-
-#: Compiled message catalogues, relative to the .ini file: they are data, so no module names them.
-CATALOGUES: Final = ("*/locale/*/LC_MESSAGES/*.mo", "*/i18n/*/LC_MESSAGES/*.mo")
-
-#: Directories that hold no code of the application.
-FOREIGN: Final = {"__pycache__", "node_modules", "site-packages"}
+__all__ = ["Monitor", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; its exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
     return Monitor(parse_arguments("socketio-serve-reload", argv), argv).run()
-
-
-def config_path(uri: str) -> Path:
-    """The file of ``development.ini#name`` or ``config:development.ini``, absolute."""
-    return Path(uri.removeprefix("config:").partition("#")[0]).absolute()
-
-
-# In the monitor
 
 
 class Monitor:
@@ -148,99 +130,12 @@ class Monitor:
 
     def _stamps(self) -> dict[str, tuple[int, int]]:
         """Time of change in nanoseconds, and size in bytes, of every file that is there."""
-        files = {*self.files, *_sources(self.config.parent)}
-        return {name: (status.st_mtime_ns, status.st_size) for name, status in _statuses(files)}
-
-
-def _statuses(names: Iterable[str]) -> Iterator[tuple[str, os.stat_result]]:
-    """The files that are there; editors make and remove others at any time."""
-    for name in names:
-        with suppress(OSError):
-            yield name, os.stat(name)
-
-
-def _sources(directory: Path) -> Iterator[str]:
-    """Every Python file below the directory: one that could not be imported is named by no module."""
-    for parent, directories, files in os.walk(directory):
-        directories[:] = [
-            name
-            for name in directories
-            if name not in FOREIGN
-            and not name.startswith(".")
-            and not os.path.exists(os.path.join(parent, name, "pyvenv.cfg"))
-        ]
-        yield from (os.path.join(parent, name) for name in files if name.endswith(".py"))
+        files = {*self.files, *sources(self.config.parent)}
+        return {name: (status.st_mtime_ns, status.st_size) for name, status in statuses(files)}
 
 
 def _say(text: str) -> None:
     print(f"socketio-serve-reload: {text}", file=sys.stderr, flush=True)
-
-
-# In the server
-
-
-class MonitorLink:
-    """What a server has of its monitor.
-
-    Args:
-        lifeline_fd: a pipe that ends when the monitor does, however that happens; the server ends then, at once.
-        report_fd: a file for the names of the files that are loaded.
-    """
-
-    def __init__(self, lifeline_fd: int, report_fd: int) -> None:
-        # A thread of the system's: it runs also while a greenlet blocks.
-        from gevent import monkey
-
-        self.report_fd = report_fd
-        for fd in (lifeline_fd, report_fd):
-            os.set_inheritable(fd, False)
-        # Ctrl-C reaches the whole group of processes; it is the monitor's to answer.
-        signal.signal(signal.SIGINT, lambda number, frame: None)
-        monkey.get_original("_thread", "start_new_thread")(self._end_with_monitor, (lifeline_fd,))
-
-    @staticmethod
-    def _end_with_monitor(lifeline_fd: int) -> None:
-        os.read(lifeline_fd, 1)
-        os._exit(1)
-
-    def report(self, error: BaseException | None = None) -> None:
-        """Tell which files are loaded, and which ones an error comes from: what could not be loaded is there only."""
-        names = {getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values())}
-        while error is not None:
-            names.update(frame.filename for frame in traceback.extract_tb(error.__traceback__))
-            if isinstance(error, SyntaxError):
-                names.add(error.filename)
-            error = error.__cause__ or error.__context__
-        os.ftruncate(self.report_fd, 0)
-        os.pwrite(self.report_fd, b"\0".join(os.fsencode(name) for name in names if isinstance(name, str)), 0)
-
-
-def watch(uri: str, patterns: Sequence[str], interval: float) -> None:
-    """Let Paste's reloader end this process with exit code 3 when a loaded file changes; call it before loading.
-
-    Args:
-        uri: the .ini file, which is watched too.
-        patterns: more files, relative to it; they may appear later.
-        interval: seconds between two looks.
-    """
-    from paste import reloader
-
-    config = config_path(uri)
-    absolute = [str(config.parent / pattern) for pattern in (*CATALOGUES, *patterns)]
-    reloader.watch_file(str(config))
-    reloader.add_file_callback(lambda: [name for pattern in absolute for name in glob.glob(pattern, recursive=True)])
-    reloader.install(interval)
-    # What is saved from here on is a change, also when that happens before the module is imported and first looked at.
-    for monitor in reloader.Monitor.instances:
-        monitor.module_mtimes.update((name, status.st_mtime) for name, status in _statuses(_sources(config.parent)))
-
-
-def note_loaded() -> None:
-    """Let Paste's reloader note the files that are loaded by now, and not only at its next look."""
-    from paste import reloader
-
-    for monitor in reloader.Monitor.instances:
-        monitor.check_reload()
 
 
 if __name__ == "__main__":

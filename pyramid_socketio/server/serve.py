@@ -15,14 +15,18 @@ from typing import Any  # noqa: E402
 
 from pyramid.scripts.common import get_config_loader  # noqa: E402
 
-from . import paste, reload  # noqa: E402
+from .command import explain, parse_arguments  # noqa: E402
+from .patching import imported_too_early  # noqa: E402
+from .run import bind, open_browser, run, url_of  # noqa: E402
+from .section import DEFAULT_HOST, DEFAULT_PORT, ServerSection, read_section  # noqa: E402
+from .watch import CHANGED, ChangeWatch, MonitorLink  # noqa: E402
 
 __all__ = ["main", "serve"]
 
 log = logging.getLogger(__name__)
 
 
-def serve(app: Any, host: str = paste.DEFAULT_HOST, port: int = paste.DEFAULT_PORT, **options: Any) -> None:
+def serve(app: Any, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, **options: Any) -> None:
     """Serve a WSGI application until SIGINT or SIGTERM; for scripts, in the main thread.
 
     Importing this module patches the standard library, so import it first.
@@ -35,7 +39,7 @@ def serve(app: Any, host: str = paste.DEFAULT_HOST, port: int = paste.DEFAULT_PO
     Raises:
         BindError: the address cannot be listened on.
     """
-    paste.run(app, [paste.bind((host, port))], options)
+    run(app, [bind((host, port))], options)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,49 +49,58 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: without the program's name; by default that of the process.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    arguments = paste.parse_arguments("socketio-serve", argv)
+    arguments = parse_arguments("socketio-serve", argv)
     if arguments.reload and not arguments.watch:
         # The monitor must not be patched, and this process is.
         os.execv(sys.executable, [sys.executable, "-m", "pyramid_socketio.server.reload", *argv])
-    monitor = reload.MonitorLink(*arguments.monitor) if arguments.monitor else None
+    monitor = MonitorLink(*arguments.monitor) if arguments.monitor else None
+    watch = None
     try:
-        app, listeners, section = _load(arguments)
+        section = read_section(arguments.config_uri, arguments.server_name, arguments.variables)
+        if arguments.watch:
+            watch = ChangeWatch(arguments.config_uri, section.watch_files, arguments.reload_interval)
+            watch.start()
+        app, listeners = _load(arguments, section)
     except KeyboardInterrupt:
         # Nothing is served yet, so nobody has to be told.
         return 130
     except Exception as error:
         if monitor:
             monitor.report(error)
-        sentence = paste.explain(error, arguments.config_uri)
+        sentence = explain(error, arguments.config_uri)
         if sentence is None or arguments.verbose > 1:
             raise
         print(f"socketio-serve: {sentence}", file=sys.stderr)
         return 1
-    if arguments.watch:
-        reload.note_loaded()
+    if watch:
+        watch.note_loaded()
     if monitor:
         monitor.report()
     elif arguments.browser:
-        paste.open_browser(paste.url_of(listeners[0]))
-    paste.run(app, listeners, section.options, quiet=arguments.verbose == 0, monitored=monitor is not None)
-    return 0
+        open_browser(url_of(listeners[0]))
+    run(
+        app,
+        listeners,
+        section.options,
+        quiet=arguments.verbose == 0,
+        monitored=monitor is not None,
+        on_start=watch.serving if watch else None,
+    )
+    return CHANGED if watch and watch.changed else 0
 
 
-def _load(arguments: Namespace) -> tuple[Any, list[socket.socket], paste.ServerSection]:
-    """The application, the sockets to serve it on, and what its server section says."""
-    uri, variables = arguments.config_uri, arguments.variables
-    section = paste.read_section(uri, arguments.server_name, variables)
-    if arguments.watch:
-        reload.watch(uri, section.watch_files, arguments.reload_interval)
-    loader = get_config_loader(uri)
+def _load(arguments: Namespace, section: ServerSection) -> tuple[Any, list[socket.socket]]:
+    """The application, and the sockets to serve it on."""
+    variables = arguments.variables
+    loader = get_config_loader(arguments.config_uri)
     # Stays only where the file says nothing about logging.
     logging.basicConfig(level={0: logging.WARNING, 1: logging.INFO}.get(arguments.verbose, logging.DEBUG))
     loader.setup_logging(variables)
-    if early := paste.imported_too_early():
+    if early := imported_too_early():
         log.warning("imported before the standard library was patched, and blocking therefore: %s", ", ".join(early))
-    listeners = [_adopt(fd) for fd in arguments.fd] or [paste.bind(address) for address in section.addresses]
+    listeners = [_adopt(fd) for fd in arguments.fd] or [bind(address) for address in section.addresses]
     try:
-        return loader.get_wsgi_app(arguments.app_name, variables), listeners, section
+        return loader.get_wsgi_app(arguments.app_name, variables), listeners
     except BaseException:
         for listener in listeners:
             listener.close()

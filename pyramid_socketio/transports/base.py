@@ -16,7 +16,7 @@ __all__ = ["CLOSED_TRANSPORT", "Exchange", "Outgoing", "SessionCallbacks", "Tran
 class Outgoing(Protocol):
     """A message on its way out, framed once for each kind of transport (``revision.engine.Message``)."""
 
-    def frames(self) -> bytes: ...
+    frames: bytes
 
     def packets(self) -> list[bytes]: ...
 

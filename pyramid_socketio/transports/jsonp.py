@@ -59,9 +59,10 @@ class JSONPTransport(PollingTransport):
 
     def _decode(self, body: bytes) -> list[EnginePacket | PacketError]:
         try:
-            fields = dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=2))
-            payload = fields["d"]
-        except (ValueError, KeyError):
-            raise PacketError("a form without the field d") from None
+            ((name, payload),) = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict")
+        except ValueError:
+            name = payload = ""
+        if name != "d":
+            raise PacketError("not a form with the one field d")
         unescaped = _ESCAPED_NEWLINE.sub(lambda found: "\\n" if found[1] else "\n", payload)
         return super()._decode(unescaped.encode())

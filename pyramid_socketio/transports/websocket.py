@@ -51,9 +51,9 @@ class WebSocketTransport:
 
     def send(self, message: Outgoing) -> None:
         if self._corked is None:
-            self.wire.send(message.frames())
+            self.wire.send(message.frames)
         else:
-            self._corked.append(message.frames())
+            self._corked.append(message.frames)
 
     def send_packet(self, packet: bytes) -> None:
         self.uncork()

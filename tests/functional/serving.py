@@ -101,7 +101,14 @@ class ThreadServer(logging.Handler):
         return results[0]
 
     @property
+    def engine(self) -> Any:
+        """The Engine.IO server of the Pyramid application."""
+        socketio = engine_for(self.application.registry)
+        assert socketio is not None
+        return socketio.engine
+
+    @property
     def sessions(self) -> dict[str, Any]:
         """The Engine.IO sessions of the Pyramid application."""
-        sessions: dict[str, Any] = engine_for(self.application.registry).engine.sessions
+        sessions: dict[str, Any] = self.engine.sessions
         return sessions

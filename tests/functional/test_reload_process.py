@@ -14,16 +14,33 @@ from pathlib import Path
 
 import pytest
 
+from tests.functional.raw import EngineSocket, PollingSession
+
 ROOT = Path(__file__).parents[2]
 
 # The name of a view's answer has another length each time: Python's own cache of compiled modules looks at that too.
 APPLICATION = """\
 import os
+from gevent.monkey import get_original
 from pyramid.config import Configurator
 from pyramid.response import Response
+from pyramid_socketio import SocketIOContext
+
+class Chat(SocketIOContext):
+    def disconnect(self):
+        with open("left", "a") as file:
+            file.write(self.disconnect_reason + "\\n")
+
+class Clinging(SocketIOContext):
+    def disconnect(self):
+        # Not even greenlets run meanwhile.
+        get_original("time", "sleep")(3600)
 
 def main(global_conf, **settings):
     config = Configurator(settings=settings)
+    config.include("pyramid_socketio")
+    config.add_socketio_context(Chat, "/")
+    config.add_socketio_context(Clinging, "/clinging")
     config.add_route("home", "/")
     config.add_view(lambda request: Response("%s " + str(os.getpid())), route_name="home")
     return config.make_wsgi_app()
@@ -73,9 +90,13 @@ class Reloader:
         path.write_text(text)
         path.replace(self.directory / name)
 
+    @property
+    def port(self) -> int:
+        (port,) = set(re.findall(r"\(http://127\.0\.0\.1:(\d+)\) \.\.\.$", self.output, re.M))
+        return int(port)
+
     def get(self) -> str:
-        (url,) = set(re.findall(r"\((http://\S+)\) \.\.\.$", self.output, re.M))
-        with urllib.request.urlopen(url, timeout=20) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}", timeout=20) as response:
             text: str = response.read().decode()
             return text
 
@@ -146,6 +167,26 @@ def test_no_connection_is_refused_while_the_server_restarts(
         thread.join(20)
     assert failures == []
     assert len(pids) == 4
+
+
+def test_clients_are_told_before_the_server_restarts(reloader: Reloader, eventually: Callable[..., object]) -> None:
+    with EngineSocket(reloader.port) as websocket, PollingSession(reloader.port) as polling:
+        polling.join()
+        polling.start_poll()
+        reloader.write("two!")
+        assert websocket.close_code() == 1001
+        assert polling.finish_poll() == "1"
+    eventually(lambda: reloader.served() == 2)
+    assert (reloader.directory / "left").read_text().splitlines() == ["shutdown"] * 2
+    assert reloader.get().startswith("two! ")
+
+
+def test_a_disconnect_that_does_not_return_holds_nothing_up(
+    reloader: Reloader, eventually: Callable[..., object]
+) -> None:
+    with EngineSocket(reloader.port, "/clinging"):
+        reloader.write("two!")
+        eventually(lambda: reloader.served() == 2)
 
 
 def test_other_files_that_are_watched(reloader: Reloader, eventually: Callable[..., object]) -> None:

@@ -1,0 +1,91 @@
+"""SIGTERM: every client is told, every ``disconnect`` runs, and the process ends with 0."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.conftest import DEADLINE, ServerProcess, wait_for
+from tests.functional.raw import Connection, EngineSocket, PollingSession
+
+
+@pytest.fixture
+def enter() -> Iterator[Callable[[Any], Any]]:
+    """Closes the clients of a test."""
+    with ExitStack() as stack:
+        yield stack.enter_context
+
+
+def ends(server: ServerProcess) -> dict[str, str]:
+    """Context id to reason, of the lines that the application prints."""
+    lines = [line for line in server.log.splitlines() if line.startswith("disconnect ")]
+    found = dict(line.removeprefix("disconnect ").split(": ") for line in lines)
+    assert len(found) == len(lines), "a disconnect ran twice"
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_everybody_is_told(server: Callable[..., ServerProcess], enter: Any, number: signal.Signals) -> None:
+    process = server("contexts_app", socketio_close_timeout=0.2)
+    websockets = [enter(EngineSocket(process.port)) for _ in range(3)]
+    slow = enter(EngineSocket(process.port, "/slow"))
+    slow.send_text('42/slow,["spawn"]')
+    assert slow.receive_text() == '42/slow,["working"]'
+    blocked = enter(EngineSocket(process.port))
+    blocked.emit("sleep", 60)
+    assert blocked.event() == ["blocked"]
+    poll = enter(PollingSession(process.port))
+    ids = [websocket.id for websocket in [*websockets, slow, blocked]] + [poll.join()]
+    poll.start_poll()
+    undecided = enter(EngineSocket(process.port, namespace=None))
+    idle = enter(Connection(process.port))
+
+    process.process.send_signal(number)
+    for websocket in [*websockets, slow, blocked, undecided]:
+        assert websocket.close_code() == 1001
+    assert poll.finish_poll() == "1"
+    assert idle.read_to_end() == b""
+    assert process.process.wait(DEADLINE) == 0, process.log
+    assert ends(process) == dict.fromkeys(ids, "shutdown")
+    assert f"greenlet ended {slow.id}" in process.log
+    assert "Traceback" not in process.log
+
+
+def test_what_was_sent_before_still_arrives(server: Callable[..., ServerProcess], enter: Any) -> None:
+    process = server("contexts_app")
+    client = enter(EngineSocket(process.port))
+    for number in range(100):
+        client.emit("echo", number)
+    assert client.event() == ["echo", 0]
+    process.process.send_signal(signal.SIGTERM)
+    received = 1
+    while True:
+        opcode, payload = client.receive()
+        if opcode == 8:
+            break
+        assert payload == b'42["echo",%d]' % received
+        received += 1
+    assert payload[:2] == (1001).to_bytes(2, "big")
+    assert process.process.wait(DEADLINE) == 0, process.log
+
+
+def test_nobody_new_gets_in_while_the_server_stops(server: Callable[..., ServerProcess], enter: Any) -> None:
+    process = server("contexts_app")
+    client = enter(EngineSocket(process.port, "/slow"))
+    process.process.send_signal(signal.SIGTERM)
+    assert client.close_code() == 1001
+
+    def refused() -> bool:
+        try:
+            Connection(process.port).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    wait_for(refused)
+    assert process.process.wait(DEADLINE) == 0, process.log
+    assert ends(process) == {client.id: "shutdown"}

@@ -1,0 +1,37 @@
+"""Waiting on gevent's loop, and measuring what a call costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import gevent
+
+from tests.conftest import DEADLINE
+
+__all__ = ["MEGABYTE", "MS", "cpu_seconds", "turn_until"]
+
+#: What the limits of the package let through at a time.
+MEGABYTE = 1_000_000
+
+#: A millisecond, longer on a slow machine.
+MS = 0.001 * DEADLINE / 10.0
+
+
+def cpu_seconds(call: Callable[[], object]) -> float:
+    """CPU time of the fastest of five calls; the others were disturbed by something else."""
+
+    def once() -> float:
+        start = time.process_time()
+        call()
+        return time.process_time() - start
+
+    return min(once() for _ in range(5))
+
+
+def turn_until(condition: Callable[[], object]) -> None:
+    """Let the event loop of this thread turn until the condition is true."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, f"not so within {DEADLINE:g} s"
+        gevent.sleep(0.001)
