@@ -130,15 +130,16 @@ class Engine:
             if revision is None:
                 raise UnsupportedRevision
             if self.closing or len(self.sessions) >= self.settings.max_sessions:
-                log.warning("refused a client with 503: %s", "shutting down" if self.closing else "socketio.max_sessions")
+                why = "shutting down" if self.closing else "socketio.max_sessions"
+                log.warning("refused a client with 503: %s", why)
                 return Answer(503, [("Retry-After", "5"), ("Content-Type", "text/plain"), *cors], b"Too many clients")
             if websocket:
                 return self._answer_websocket(environ, exchange, revision, transport, cors, hint)
             return self._answer_polling(environ, revision, query, cors, hint)
         except HandshakeRefused as refused:
             log.info("refused a WebSocket: %s", refused)
-            headers = [("Connection", "close"), ("Content-Type", "text/html"), *refused.headers]
-            return Answer(refused.status, headers, str(refused).encode())
+            fields = [("Connection", "close"), ("Content-Type", "text/html"), *refused.headers]
+            return Answer(refused.status, fields, str(refused).encode())
         except HandshakeError as error:
             log.info("refused %s: %s", escape(exchange.head.path), escape(str(error)))
             return self._error(error, websocket, cors)
@@ -166,7 +167,12 @@ class Engine:
         return Answer(error.http_status, [("Content-Type", "application/json"), *cors], body)
 
     def _answer_polling(
-        self, environ: dict[str, Any], revision: Revision, query: Mapping[str, str], cors: list[tuple[str, str]], hint: Any
+        self,
+        environ: dict[str, Any],
+        revision: Revision,
+        query: Mapping[str, str],
+        cors: list[tuple[str, str]],
+        hint: Any,
     ) -> Answer:
         index = parse_index(query["j"]) if "j" in query else None
         session = self._open(environ, revision)

@@ -31,6 +31,7 @@ from .interfaces import CONNECTION
 from .protocol.attachments import PendingPacket
 from .protocol.jsontext import Default
 from .protocol.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, EncodedPacket, SocketPacket
+from .protocol.revisions import Revision
 from .session import Session
 from .settings import Settings
 
@@ -125,7 +126,8 @@ class SocketIO:
         if not members:
             return
         messages: dict[str, Any] = {}
-        last = message = None
+        last: Revision | None = None
+        message: Any = None
         # A copy, because a client that turns out to be gone leaves the dict.
         for socket in tuple(members.values()):
             if socket is skip:
@@ -311,6 +313,7 @@ class NamespaceSocket:
         "_acks",
         "_backlog_bytes",
         "_busy",
+        "_deadline",
         "_early",
         "_finished",
         "_full",
@@ -339,6 +342,7 @@ class NamespaceSocket:
         self._busy = False
         self._full = False
         self._finished = False
+        self._deadline: Timer | None = None
         self._early: list[EncodedPacket] | None = None
         self._acks: dict[int, AsyncResult | Callable[..., None]] | None = None
         self._next_ack = 0
@@ -417,7 +421,7 @@ class NamespaceSocket:
 
         Args:
             answered: gets the list of arguments (``AsyncResult``), or is called with them in a worker. Never called
-                when the client goes away before; an ``AsyncResult`` gets a ``SessionClosed`` then.
+                when the client goes away before; an ``AsyncResult`` gets ``None`` then.
 
         Returns:
             The id, for :meth:`forget_ack`.
@@ -459,7 +463,7 @@ class NamespaceSocket:
         id = self.request_ack(data, result, default)
         timer = gevent.Timeout.start_new(timeout)
         try:
-            answer: list[Any] = result.get()
+            answer: list[Any] | None = result.get()
         except gevent.Timeout as expired:
             if expired is not timer:  # one that the application has set around this call
                 raise
@@ -467,6 +471,8 @@ class NamespaceSocket:
         finally:
             timer.close()
             self.forget_ack(id)
+        if answer is None:
+            raise SessionClosed(self.reason or CloseReason.CLIENT)
         return answer
 
     # Receiving
@@ -617,7 +623,7 @@ class NamespaceSocket:
         acks, self._acks = self._acks, None
         for answered in (acks or {}).values():
             if isinstance(answered, AsyncResult):
-                answered.set_exception(SessionClosed(reason))
+                answered.set(None)
         if state is _CONNECTING:
             return
         owner = connection.owner
@@ -633,13 +639,18 @@ class NamespaceSocket:
             owner.workers.run(self.drain)
         else:
             # What the client sent before comes first; but a handler that blocks does not keep the end away for long.
-            owner.timers.schedule(owner.settings.close_timeout, partial(owner.workers.run, self._finish))
+            self._deadline = owner.timers.schedule(
+                owner.settings.close_timeout, partial(owner.workers.run, self._finish)
+            )
             self._make_room()  # the other namespaces need not wait for that handler
 
     def _finish(self) -> None:
         if self._finished:
             return
         self._finished = True
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
         try:
             if self.context is not None:
                 self.context.finish(self.reason or CloseReason.CLIENT)

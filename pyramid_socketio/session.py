@@ -342,5 +342,7 @@ class Session:
         self._timer.cancel()
         self.transport = CLOSED_TRANSPORT
         self._forget(self)
+        listener = self.listener
+        del self.listener  # it holds this session: the circle ends here
         if state is not CLOSING:
-            self.listener.closed(reason)
+            listener.closed(reason)

@@ -14,6 +14,7 @@ from pyramid.response import Response
 from pyramid.testing import DummySecurityPolicy
 from webtest import TestApp
 
+from pyramid_socketio import SocketIOContext
 from pyramid_socketio.config import engine_for, views
 from pyramid_socketio.engine import Answer
 from pyramid_socketio.namespace import SocketIO
@@ -174,9 +175,18 @@ def test_a_catch_all_route_does_not_swallow_it(
     config.include("pyramid_socketio")
     if include_first:
         add_page(config, "page", pattern)
+    config.add_socketio_context(SocketIOContext, "/")
     app = make_app(config)
     assert app.get("/socket.io/").text == "GET"
     assert app.get("/other/").text == "page"
+
+
+@pytest.mark.parametrize("pattern", ["*remaining", "/{a}/*remaining"])
+def test_without_contexts_the_applications_own_routes_come_first(pattern: str) -> None:
+    # As in the original's first documentation: a view behind such a route calls socketio_manage.
+    config = configure()
+    add_page(config, "page", pattern)
+    assert make_app(config).get("/socket.io/").text == "page"
 
 
 @pytest.mark.parametrize("include_first", [True, False])
@@ -191,6 +201,7 @@ def test_the_applications_own_route_of_the_resource_comes_first(
     if include_first:
         add_page(config, "own", "socket.io/*remaining", request_param="EIO=3")
     add_page(config, "after", "/*remaining")
+    config.add_socketio_context(SocketIOContext, "/")
     app = make_app(config)
     assert app.get("/socket.io/?EIO=3").text == "own"
     assert app.get("/socket.io/?EIO=4").text == "GET", "what the own route does not take"

@@ -695,6 +695,7 @@ def test_the_application_ends_the_client_from_a_handler(client: Client) -> None:
     assert client.receive('21["a"]', '22["b"]') is None
     assert client.packets == ["41"]
     assert context.events == [["a"], ["b"]]
+    assert len(client.connection.owner.timers) == 0, "nothing waits for a handler that has returned"
     assert context.told == ["stop", "finish: server"]
 
 

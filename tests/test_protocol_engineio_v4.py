@@ -44,7 +44,7 @@ def names(vectors: list[dict[str, Any]]) -> list[str]:
     return [vector["name"] for vector in vectors]
 
 
-def select(vectors: list[dict[str, Any]], op: str) -> Any:
+def select(vectors: list[dict[str, Any]], op: str) -> pytest.MarkDecorator:
     chosen = [vector for vector in vectors if vector["op"] == op]
     return pytest.mark.parametrize("vector", chosen, ids=names(chosen))
 
@@ -120,7 +120,8 @@ def test_what_is_no_packet(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["!!!notbase64", "AAA", "A", "A===", "====", "AQ==AQ==", "AQID\n", "AR==", "AQI\u00e9", "\u0410QID", "AQ ID"]
+    "text",
+    ["!!!notbase64", "AAA", "A", "A===", "====", "AQ==AQ==", "AQID\n", "AR==", "AQI\u00e9", "\u0410QID", "AQ ID"],
 )
 def test_bad_base64_e4_16(text: str) -> None:
     with pytest.raises(PacketError, match="bad base64"):

@@ -157,7 +157,7 @@ def test_encode(vector: dict[str, Any]) -> None:
     wanted = [frame(encoded) for encoded in vector["frames"]]
     if vector["name"] in OTHER_BYTES:
         assert isinstance(wanted[0], str)
-        assert json.loads(text[1:]) == json.loads(wanted[0][1:])
+        assert json.loads(text[1:], parse_int=float) == json.loads(wanted[0][1:], parse_int=float)
     else:
         assert [text.decode(), *attachments] == wanted
 
@@ -285,7 +285,28 @@ def test_encode_in_a_namespace() -> None:
 
 
 PIECES = st.sampled_from(
-    ["0", "1", "2", "3", "4", "5", "6", "-", "/", ",", "[", "]", "{", "}", '"', '"a"', "null", "1e9", "\u0662", "\\ud800"]
+    [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "6",
+        "-",
+        "/",
+        ",",
+        "[",
+        "]",
+        "{",
+        "}",
+        '"',
+        '"a"',
+        "null",
+        "1e9",
+        "\u0662",
+        "\\ud800",
+    ]
 )
 
 
@@ -305,7 +326,11 @@ def test_any_text_is_a_packet_or_an_error(text: str) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda children: st.lists(children) | st.dictionaries(st.text(), children),
     max_leaves=10,
 )
@@ -333,11 +358,12 @@ def test_what_was_sent_is_received(namespace: str, name: str, args: list[Any], i
 def test_what_was_sent_with_attachments_is_received(args: list[Any]) -> None:
     decoder = Decoder()
     text, attachments = encode_ack("/", 7, args)
-    for index, received in enumerate([text.decode(), *attachments]):
-        if isinstance(received, str) and len(attachments) > LIMIT:
-            return
-        assert not decoder.packets, index
-        decoder.feed(received)
+    if len(attachments) > LIMIT:
+        return
+    decoder.feed(text.decode())
+    for data in attachments:
+        assert not decoder.packets
+        decoder.feed(data)
     assert decoder.packets == [(ACK, "/", args, 7)]
 
 

@@ -10,7 +10,7 @@ from pyramid.interfaces import PHASE3_CONFIG, IRoutesMapper
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from ..interfaces import CANNOT_SERVE, CONNECTION
+from ..interfaces import CANNOT_SERVE, CONNECTION, ISocketIONamespaces
 from .clientfiles import ClientFiles
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def add_resource(config: Configurator, engine: SocketIO) -> None:
     """Add routes and views of the resource; they answer before any other route of the application that matches.
 
     Not before one that the application has for the resource itself, such as ``socket.io/*remaining`` with a view that
-    calls ``socketio_manage``.
+    calls ``socketio_manage``; nor, in an application without contexts, before any other, such as ``*remaining``.
     """
     settings = engine.settings
     if not settings.resource:
@@ -80,5 +80,7 @@ def _arrange(config: Configurator) -> None:
     # The application's own routes of the resource: "/socket.io/*remaining", but not "/socket.iox".
     base = resource.pattern.partition("{")[0].lstrip("/")
     own = [n for n, route in enumerate(routes, 1) if f"{route.pattern.lstrip('/')}/".startswith(f"{base}/")]
+    if not config.registry.getUtility(ISocketIONamespaces).get_routes():
+        own.append(len(routes))
     routes.insert(own[-1] if own else 0, resource)
     routes.insert(0, client)

@@ -40,7 +40,8 @@ class Wire:
         sock: a raw socket (``_socket.socket``); the wire owns it from now on.
         receive: called with each piece of data that arrives, at most 64 KiB.
         lost: called once, with an exception or ``None``, when the peer closed or broke the connection, or when it did
-            not read for ``write_timeout`` or more than ``max_outbox_bytes`` wait for it (``BufferError``). Not called
+            not read for ``write_timeout`` or more than ``max_outbox_bytes`` wait for it (``BufferError``). The socket
+            is closed by then; but when too much waits, it is closed unless ``lost`` calls :meth:`close`. Not called
             after :meth:`close` or :meth:`abort`.
     """
 
@@ -180,7 +181,10 @@ class Wire:
         self.outbox_bytes += len(data)
         # One message of any allowed size may wait; it is the next one that makes a slow consumer.
         if self.outbox_bytes > self.max_outbox_bytes and len(self._outbox) > 1:
-            self._lose(BufferError("too much is waiting for the peer"))
+            lost, self.lost = self.lost, _ignore
+            lost(BufferError("too much is waiting for the peer"))
+            if not self.closing:
+                self.abort()
 
     def _writable(self) -> None:
         outbox = self._outbox
@@ -234,14 +238,23 @@ class Wire:
 
     # The end
 
-    def close(self, linger: float = 5.0) -> None:
+    def close(self, linger: float = 5.0, last_words: bytes = b"") -> None:
         """Close in order: send what is waiting, then say goodbye, and drop what still comes for ``linger`` seconds.
+
+        ``last_words`` go out behind what is waiting, however much that is.
 
         Without this, data that the peer has under way makes the kernel answer with a reset, which can destroy the
         last words that we sent.
         """
         if self.sock is None or self.closing:
             return
+        if last_words and self._outbox is not None:
+            self._outbox.append(last_words)
+            self.outbox_bytes += len(last_words)
+        elif last_words:
+            self.send(last_words)
+            if self.sock is None:  # that broke it
+                return
         self.closing = True
         self._linger = linger
         if self._outbox is None:

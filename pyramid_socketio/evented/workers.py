@@ -41,7 +41,9 @@ class _Worker(Greenlet):  # type: ignore[misc]
                     return
                 except Exception:
                     log.exception("unexpected error in a worker")
-                # A worker carries nothing from one message to the next: context variables least of all.
+                # A worker carries nothing from one message to the next: neither what the job held on to, nor context
+                # variables.
+                job = None
                 if self.gr_context is not None:
                     self.gr_context = None
             if len(idle) >= MAX_IDLE or pool.closed:

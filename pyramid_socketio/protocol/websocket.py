@@ -240,7 +240,8 @@ class FrameParser:
         messages: list[tuple[int, str | bytes]] = []
         try:
             if (
-                data[0] == _FINAL_TEXT
+                len(data) > 5
+                and data[0] == _FINAL_TEXT
                 and 0x80 <= (first := data[1]) < 0xFE
                 and len(data) == first - 0x7A
                 and not self._buffer

@@ -81,8 +81,11 @@ class RequestBody(io.RawIOBase):
             self._changed.clear()
             self._connection.wire.resume()
             self._changed.wait()
-        if self._failed is not None:
-            raise HTTPError(self._failed, "the body cannot be read") if self._failed else ClientGone("the client is gone")
+        if self._failed is None:
+            return
+        if self._failed:
+            raise HTTPError(self._failed, "the body cannot be read")
+        raise ClientGone("the client is gone")
 
     def _take(self, size: int) -> bytes:
         data = bytes(self._pieces[:size])
@@ -105,7 +108,7 @@ class RequestBody(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
-    def readline(self, size: int | None = -1) -> bytes:  # type: ignore[override]
+    def readline(self, size: int | None = -1) -> bytes:
         """One line with its end, at most ``size`` bytes of it."""
         limit = self._limit if size is None or size < 0 else size
         searched = 0

@@ -183,7 +183,7 @@ class HTTPConnection:
         if self._left > limit:
             done(None)
             return
-        collector = _Collector(limit, done)
+        collector = _Collector(limit, done, self._body_failed)
         if self.body_pending:
             self.start_body(collector)
         else:
@@ -226,6 +226,12 @@ class HTTPConnection:
             body.feed(data)
         if done:
             body.end()
+
+    def _body_failed(self, status: int) -> None:
+        on_abort, self.on_abort = self.on_abort, None
+        self._refuse(status, "the body cannot be read")
+        if on_abort is not None:
+            on_abort()
 
     def _end_body(self) -> None:
         self._state = _ANSWER
@@ -287,7 +293,7 @@ class HTTPConnection:
         environ[EARLY_KEY] = True
         if status == 101:
             lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {value}" for name, value in headers), "", ""]
-            environ[UPGRADE_KEY](self, "\r\n".join(lines).encode("latin-1"))
+            environ.pop(UPGRADE_KEY)(self, "\r\n".join(lines).encode("latin-1"))
         else:
             self.respond(status, headers, body, close=("Connection", "close") in headers)
 
@@ -367,10 +373,11 @@ EARLY_KEY: Final = "pyramid_socketio.answered"
 class _Collector:
     """A body that is wanted whole."""
 
-    __slots__ = ("_done", "_limit", "_pieces", "_size")
+    __slots__ = ("_done", "_failed", "_limit", "_pieces", "_size")
 
-    def __init__(self, limit: int, done: Callable[[bytes | None], None]) -> None:
+    def __init__(self, limit: int, done: Callable[[bytes | None], None], failed: Callable[[int], None]) -> None:
         self._limit = limit
+        self._failed = failed
         self._done: Callable[[bytes | None], None] | None = done
         self._pieces: list[bytes] = []
         self._size = 0
@@ -386,8 +393,9 @@ class _Collector:
         self._finish(b"".join(self._pieces))
 
     def fail(self, status: int) -> None:
-        if status:
-            self._finish(None)
+        if status and self._done is not None:
+            self._done = None
+            self._failed(status)
 
     def _finish(self, body: bytes | None) -> None:
         done, self._done = self._done, None

@@ -49,6 +49,10 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
     A request becomes a WebSocket after the application has said so with status 101, not before.
     """
 
+    # Of gevent's handler, which has no type hints.
+    environ: Any
+    response_headers: list[tuple[bytes, bytes]]
+
     def __init__(self, connection: HTTPConnection, body: RequestBody) -> None:
         # Not the inherited one, which would open files on the socket.
         head = connection.head
@@ -120,11 +124,11 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
         lines = [b"HTTP/1.1 101 Switching Protocols"]
         lines += [name + b": " + value for name, value in self.response_headers if name.lower() not in skip]
         self.headers_sent = True
-        self.environ[UPGRADE_KEY](self.connection, b"\r\n".join([*lines, b"", b""]))
+        self.environ.pop(UPGRADE_KEY)(self.connection, b"\r\n".join([*lines, b"", b""]))
 
     # Sending
 
-    def _sendall(self, data: bytes) -> None:
+    def _sendall(self, data: bytes | bytearray) -> None:
         self.connection.wire.send(bytes(data))
         self.connection.wait_until_sent()
         self.response_length += len(data)
@@ -185,7 +189,8 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
 
     def _log_error(self, t: Any, v: Any, tb: Any) -> None:
         if not issubclass(t, (ClientGone, GreenletExit)):
-            log.error("unexpected error in %s %s", self.command, escape(self.path.partition("?")[0]), exc_info=(t, v, tb))
+            path = escape(self.path.partition("?")[0])
+            log.error("unexpected error in %s %s", self.command, path, exc_info=(t, v, tb))
 
     def log_request(self) -> None:
         if access_log.isEnabledFor(logging.INFO):

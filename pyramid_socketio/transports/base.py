@@ -101,16 +101,21 @@ class Exchange(Protocol):
     """One HTTP request and its answer, on a connection that is watched in the hub."""
 
     head: Head
-    #: Whether the request asks for a WebSocket (a GET with ``Upgrade: websocket``).
-    wants_websocket: bool
-    #: Called once, in the hub, when the connection is lost before the answer; ``None`` for "nobody cares".
+    #: Called once, in the hub, when the request is lost before its answer; ``None`` for "nobody cares".
     on_abort: Callable[[], None] | None
+
+    @property
+    def wants_websocket(self) -> bool:
+        """Whether the request asks for a WebSocket (a GET with ``Upgrade: websocket``)."""
 
     def respond(self, status: int, headers: list[tuple[str, str]], body: bytes = b"", close: bool = False) -> None:
         """Answer, with one ``send``; the connection goes on with its next request unless ``close``."""
 
     def read_body(self, limit: int, done: Callable[[bytes | None], None]) -> None:
-        """Call ``done`` with the whole body, or with ``None`` as soon as it is known to be over ``limit`` bytes."""
+        """Call ``done`` with the whole body, or with ``None`` as soon as it is known to be over ``limit`` bytes.
+
+        Where it comes malformed or too slowly, the request is refused here and ``on_abort`` is called instead.
+        """
 
     def take_over(self) -> tuple[Wire, bytes]:
         """The wire itself, for a WebSocket, and what the client sent behind its request; HTTP is over on it.

@@ -19,8 +19,8 @@ __all__ = ["JSONPTransport", "parse_index"]
 # fullmatch, because $ also matches before a newline; [0-9], because \d takes the digits of every script.
 _INDEX: Final = re.compile("[0-9]{1,10}")
 
-#: A backslash and n that is not itself escaped: the client's form fields cannot carry a newline.
-_ESCAPED_NEWLINE: Final = re.compile(r"(\\)?\\n")
+#: No browser writes it; Python's decoder takes such signs as they are, and long for many of them.
+_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def parse_index(value: str) -> str:
@@ -58,11 +58,15 @@ class JSONPTransport(PollingTransport):
         return f"___eio[{self._index}]({text});".encode()
 
     def _decode(self, body: bytes) -> list[EnginePacket | PacketError]:
+        if _BAD_ESCAPE.search(body):
+            raise PacketError("a form with a bad escape")
         try:
             ((name, payload),) = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict")
         except ValueError:
             name = payload = ""
         if name != "d":
             raise PacketError("not a form with the one field d")
-        unescaped = _ESCAPED_NEWLINE.sub(lambda found: "\\n" if found[1] else "\n", payload)
+        # Form fields cannot carry a newline: the client writes backslash and n, and two backslashes where the text has
+        # one before an n.
+        unescaped = "\\n".join(part.replace("\\n", "\n") for part in payload.split("\\\\n"))
         return super()._decode(unescaped.encode())

@@ -158,7 +158,7 @@ class PollingTransport:
             return
         self._poll = exchange
         self._poll_headers = headers
-        exchange.on_abort = self._aborted
+        exchange.on_abort = self._poll_aborted
         if self._queue and not self._flushing:
             self._flush()
         elif noop:
@@ -172,7 +172,7 @@ class PollingTransport:
             self._drop(CloseReason.TRANSPORT_ERROR)
             return
         self._post = exchange
-        exchange.on_abort = self._aborted
+        exchange.on_abort = self._post_aborted
 
         def done(body: bytes | None) -> None:
             self._posted(exchange, headers, body)
@@ -202,7 +202,7 @@ class PollingTransport:
         elif self._stopped and not self._closed:
             # The inbox is full: the client sends its next POST when this one is answered.
             self._post = exchange
-            exchange.on_abort = self._aborted
+            exchange.on_abort = self._post_aborted
             self._held = (exchange, headers)
         else:
             exchange.respond(200, [_HTML, *headers, _NO_STORE], b"ok")
@@ -220,9 +220,14 @@ class PollingTransport:
         if not self._closed:
             self._session.failed(self, error)
 
-    def _aborted(self) -> None:
-        """The client broke a request off, or the network did."""
-        self._poll = self._post = None
+    def _poll_aborted(self) -> None:
+        """The client broke its GET off, or the network did."""
+        self._poll = None
+        self._drop(CloseReason.TRANSPORT_ERROR)
+
+    def _post_aborted(self) -> None:
+        """The rest of a POST does not come, or nobody is there for the answer that was held back."""
+        self._post = self._held = None
         self._drop(CloseReason.TRANSPORT_ERROR)
 
     # Flow control
@@ -261,7 +266,7 @@ class PollingTransport:
             self._finish()
 
     def last_words(self, exchange: Exchange, headers: Headers) -> None:
-        """The GET of a session that is over: what was queued, and the close packet (the reference puts a noop first)."""
+        """The GET of a session that is over: what was queued, a noop as from the reference, and the close packet."""
         self._queue += [self._packet(NOOP), self._packet(CLOSE)]
         self._poll = exchange
         self._poll_headers = headers
@@ -275,7 +280,7 @@ class PollingTransport:
 
     def _drop(self, reason: str) -> None:
         if not self._closed:
-            self._finish()
+            self.abort()
             self._session.gone(self, reason)
 
     def _finish(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gevent import get_hub
 
 from ..errors import CloseReason, PacketError, ProtocolError
@@ -15,7 +17,10 @@ from .base import Outgoing, SessionCallbacks
 __all__ = ["WebSocketTransport"]
 
 #: Messages handled before the other connections get their turn. A read of 64 KiB may hold ten thousand.
-BUDGET = 64
+BUDGET: Final = 64
+
+#: A message above this goes out at once.
+_CORKED_SIZE: Final = 16_384
 
 
 class WebSocketTransport:
@@ -50,10 +55,15 @@ class WebSocketTransport:
             get_hub().loop.run_callback(self._receive, early)
 
     def send(self, message: Outgoing) -> None:
-        if self._corked is None:
-            self.wire.send(message.frames)
+        frames = message.frames
+        corked = self._corked
+        if corked is None:
+            self.wire.send(frames)
         else:
-            self._corked.append(message.frames)
+            corked.append(frames)
+            # More in one go saves nothing, and what is corked is not counted as waiting for the client.
+            if len(corked) == BUDGET or len(frames) > _CORKED_SIZE:
+                self.uncork()
 
     def send_packet(self, packet: bytes) -> None:
         self.uncork()
@@ -148,6 +158,9 @@ class WebSocketTransport:
         else:
             reason = CloseReason.TRANSPORT_ERROR
         self._closed = True
+        # A client that reads again within `write_timeout` finds out why; otherwise the wire resets it.
+        if reason == CloseReason.SLOW_CONSUMER and not self.wire.closed:
+            self.wire.close(last_words=encode_close(1008))
         self._session.gone(self, reason)
 
     # Flow control. A backlog pauses the wire too, so what the session wants is kept apart.
@@ -174,8 +187,7 @@ class WebSocketTransport:
     def _close(self, frame: bytes) -> None:
         self._closed = True
         self.uncork()
-        self.wire.send(frame)
-        self.wire.close()
+        self.wire.close(last_words=frame)
 
     def _end(self, frame: bytes, reason: str) -> None:
         self._close(frame)

@@ -40,7 +40,9 @@ class Response(NamedTuple):
         return json.loads(self.body)
 
 
-def encode_request(method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> bytes:
+def encode_request(
+    method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+) -> bytes:
     """The bytes of a request; Host and, where there is a body, Content-Length are added."""
     lines = [f"{method} {path} HTTP/1.1"]
     fields = {"Host": "127.0.0.1", **(headers or {})}
@@ -326,7 +328,9 @@ class PollingSession:
         assert (answer.status, answer.body) == (200, b"ok"), answer
 
     def try_post(self, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-        return self.posts.request("POST", self.path, {"Content-Type": "text/plain;charset=UTF-8", **(headers or {})}, body)
+        return self.posts.request(
+            "POST", self.path, {"Content-Type": "text/plain;charset=UTF-8", **(headers or {})}, body
+        )
 
     def join(self, namespace: str = "/") -> str:
         """Connect to a namespace; the id there."""
@@ -354,4 +358,3 @@ class PollingSession:
         """Whether the server does not know the session any more."""
         answer = request(self.port, "POST", self.path, None, b"6")
         return answer.status == 400 and answer.json == {"code": 1, "message": "Session ID unknown"}
-

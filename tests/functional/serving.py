@@ -38,6 +38,11 @@ class ThreadServer(logging.Handler):
     def failures(self) -> list[str]:
         return [record.getMessage() for record in self.records if record.exc_info] + self.loop_errors
 
+    def forget(self) -> None:
+        """Start the records anew."""
+        self.records.clear()
+        self.loop_errors.clear()
+
     def log_lines(self, name: str = "pyramid_socketio") -> list[str]:
         return [record.getMessage() for record in self.records if record.name.startswith(name)]
 
@@ -101,11 +106,18 @@ class ThreadServer(logging.Handler):
         return results[0]
 
     @property
+    def socketio(self) -> Any:
+        """The Socket.IO server of the Pyramid application."""
+        return engine_for(self.application.registry)
+
+    @property
     def engine(self) -> Any:
         """The Engine.IO server of the Pyramid application."""
-        socketio = engine_for(self.application.registry)
-        assert socketio is not None
-        return socketio.engine
+        return self.socketio.engine
+
+    def has_settled(self, sessions: int = 0) -> bool:
+        """Whether so many sessions are left, and every ``disconnect`` of the others has run."""
+        return len(self.sessions) == sessions and not self.socketio.ending
 
     @property
     def sessions(self) -> dict[str, Any]:

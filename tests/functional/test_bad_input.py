@@ -3,18 +3,20 @@ notices. A control client exchanges numbered messages all the while."""
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+import gevent
 import pytest
 from pyramid.config import Configurator
 from pyramid.response import Response
 
 from pyramid_socketio import SocketIOContext
-from pyramid_socketio.server import connection as server_connection
 from tests.conftest import wait_for
 from tests.functional.raw import (
     BINARY,
@@ -117,9 +119,22 @@ def application(**settings: str) -> Any:
     return config.make_wsgi_app()
 
 
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def busy_greenlets(server: ThreadServer) -> int:
+    """Greenlets that neither wait for work nor serve the test."""
+    gc.collect()
+    idle = {*server.server.workers.idle, *server.socketio.workers.idle}
+    greenlets = [thing for thing in gc.get_objects() if isinstance(thing, gevent.Greenlet)]
+    return len([greenlet for greenlet in greenlets if not greenlet.dead and greenlet not in idle])
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[ThreadServer]:
     with ThreadServer(application(upgrade_timeout="0.5", close_timeout="1")) as server:
+        before = descriptors()
         control = Control(server.port)
         control.start()
         yield server
@@ -127,14 +142,20 @@ def server() -> Iterator[ThreadServer]:
         control.join()
         assert control.error is None
         assert control.longest < GAP
+        # Nothing is left: no session, connection, timer or descriptor, and no greenlet but the pool's idle ones.
+        wait_for(server.has_settled)
+        wait_for(lambda: not server.server.connections)
+        wait_for(lambda: not len(server.socketio.timers) and not len(server.server.timers))
+        wait_for(lambda: descriptors() == before)
+        assert busy_greenlets(server) == 0
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(server: ThreadServer) -> Iterator[None]:
     """After each test only the session of the control client is there, and no traceback was logged."""
-    server.records.clear()
+    server.forget()
     yield
-    wait_for(lambda: len(server.sessions) == 1)
+    wait_for(lambda: server.has_settled(1))
     assert server.failures == []
 
 
@@ -230,7 +251,8 @@ def test_H29_the_access_log_is_one_line(server: ThreadServer) -> None:
     answer = request(server.port, "GET", "/nothing%0d%0aX-Evil:1%1b?sid=secret")
     assert answer.status == 404
     assert "x-evil" not in answer.headers
-    (line,) = wait_for(lambda: server.log_lines("pyramid_socketio.access"))
+    lines = server.log_lines
+    (line,) = wait_for(lambda: [line for line in lines("pyramid_socketio.access") if "nothing" in line])
     assert line.isprintable()
     assert "secret" not in line
 
@@ -278,7 +300,12 @@ def handshake(**changes: str | None) -> dict[str, str]:
         pytest.param(handshake(Sec_WebSocket_Version=None), 426, id="V07 none"),
         pytest.param(handshake(Connection="notupgradeable"), 400, id="V11"),
         pytest.param(
-            handshake(Sec_WebSocket_Key=None, Sec_WebSocket_Version=None, Sec_WebSocket_Key1="4 @1 2", Sec_WebSocket_Key2="1 2"),
+            handshake(
+                Sec_WebSocket_Key=None,
+                Sec_WebSocket_Version=None,
+                Sec_WebSocket_Key1="4 @1 2",
+                Sec_WebSocket_Key2="1 2",
+            ),
             400,
             id="V12",
         ),
@@ -360,7 +387,9 @@ FRAMES: list[tuple[str, bytes, int | None]] = [
     ("W23 over max_message_size", b"\x81\xff" + (1_000_001).to_bytes(8, "big") + b"\0\0\0\0", 1009),
     (
         "W24 11 fragments",
-        frame(BINARY, b"a" * 100_000, fin=False) + frame(0, b"a" * 100_000, fin=False) * 9 + b"\x00\xff\0\0\0\0\0\1\x86\xa0\0\0\0\0",
+        frame(BINARY, b"a" * 100_000, fin=False)
+        + frame(0, b"a" * 100_000, fin=False) * 9
+        + b"\x00\xff\0\0\0\0\0\1\x86\xa0\0\0\0\0",
         1009,
     ),
     ("W25 4097 empty fragments", frame(TEXT, fin=False) + frame(0, fin=False) * 4096, 1008),
@@ -417,7 +446,7 @@ def test_W27_the_end_in_the_middle_of_a_frame(server: ThreadServer, reset: bool)
         websocket.reset()
     else:
         websocket.close()
-    wait_for(lambda: len(server.sessions) == 1)
+    wait_for(lambda: server.has_settled(1))
     assert wait_for(lambda: ENDED) == ["transport error" if reset else "transport close"]
     assert set(server.log_lines()) <= set(server.log_lines("pyramid_socketio.access"))
 
@@ -496,7 +525,9 @@ def test_E4_12_a_post_that_is_too_long(server: ThreadServer, chunked: bool) -> N
     with PollingSession(server.port) as session:
         with Connection(server.port) as connection:
             if chunked:
-                connection.send(f"POST {session.path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+                connection.send(
+                    f"POST {session.path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+                )
                 try:
                     for _ in range(200):
                         connection.send(b"2710\r\n" + b"4" * 10_000 + b"\r\n")
@@ -673,7 +704,11 @@ SOCKETIO: list[tuple[str, list[str | bytes], int]] = [
     ("S5-25 text in place of an attachment", ['451-["x",{"_placeholder":true,"num":0}]', '42["a"]'], 1002),
     ("S5-25 attachment of nothing", [b"x"], 1002),
     ("S5-26 never joined", ['451-/never,["x",{"_placeholder":true,"num":0}]'], 1002),
-    ("S5-28 attachments over max_message_size", ['452-["x",{"_placeholder":true,"num":0},1]', b"x" * 999_990, b"x" * 99], 1009),
+    (
+        "S5-28 attachments over max_message_size",
+        ['452-["x",{"_placeholder":true,"num":0},1]', b"x" * 999_990, b"x" * 99],
+        1009,
+    ),
     ("S5-29 deep", ['42["a",' + "[" * 100_000], 1002),
     ("S5-29 deep and closed", ['42["a",' + "[" * 10_000 + "]" * 10_001], 1002),
     ("S5-30 NaN", ['42["shout",NaN]'], 1002),
@@ -709,7 +744,8 @@ def test_S5_03_before_connect(server: ThreadServer, packet: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "namespace", ["/nope", "/" + "a" * 300, "/" + "a" * 10_000, "/../etc", "/chat?token=x", "/%2e%2e", "/__class__", "//"]
+    "namespace",
+    ["/nope", "/" + "a" * 300, "/" + "a" * 10_000, "/../etc", "/chat?token=x", "/%2e%2e", "/__class__", "//"],
 )
 def test_S5_06_unknown_namespaces(server: ThreadServer, namespace: str) -> None:
     with EngineSocket(server.port) as websocket:
@@ -800,7 +836,8 @@ def test_D02_D03_D09_types_that_are_no_handler(server: ThreadServer, kind: str) 
 
 
 @pytest.mark.parametrize(
-    "data", ['{"type":null}', '{"type":1}', '{"type":true}', '{"type":[]}', '{"type":{}}', "{}", "[]", '"text"', "5", "null"]
+    "data",
+    ['{"type":null}', '{"type":1}', '{"type":true}', '{"type":[]}', '{"type":{}}', "{}", "[]", '"text"', "5", "null"],
 )
 def test_D05_D06_no_type(server: ThreadServer, data: str) -> None:
     answer = dispatch(server, f'42["message",{data}]')
@@ -822,7 +859,7 @@ def test_D08_handlers_that_fail(server: ThreadServer, packet: str) -> None:
     assert answer["error"] == "internal_error"
     assert "secret" not in str(answer) and "argument" not in str(answer)
     assert len(server.failures) == 1
-    server.records.clear()
+    server.forget()
 
 
 def test_D11_no_keywords(server: ThreadServer) -> None:

@@ -1,4 +1,4 @@
-"""HTTP exchanges recorded with the reference server, against ours. What differs on purpose is in a table, with reasons."""
+"""HTTP exchanges recorded with the reference server, against ours; a table says what differs on purpose, and why."""
 
 from __future__ import annotations
 
@@ -157,9 +157,7 @@ class Run:
             recorded.pop("content-length", None)
         elif "content-length" not in recorded:
             ours.pop("content-length", None)
-        expected = {
-            name: value for name, value in (recorded | different.headers).items() if value is not None
-        }
+        expected = {name: value for name, value in (recorded | different.headers).items() if value is not None}
         for name, value in expected.items():
             self.expect(value, ours.get(name, "<missing>"))
         assert ours.keys() == expected.keys()
@@ -176,7 +174,9 @@ class Run:
                 self.expect(expected["text"], payload.decode())
 
 
-@pytest.fixture(params=[("exchanges", {}), ("exchanges_cors_and_cookie", {"cookie": "io", "origins": "http://a.example"})])
+@pytest.fixture(
+    params=[("exchanges", {}), ("exchanges_cors_and_cookie", {"cookie": "io", "origins": "http://a.example"})]
+)
 def group(request: pytest.FixtureRequest) -> Iterator[tuple[list[dict[str, Any]], ThreadServer]]:
     name, options = request.param
     settings = {"socketio.max_message_size": "2000"}

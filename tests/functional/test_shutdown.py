@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -81,7 +82,7 @@ def test_nobody_new_gets_in_while_the_server_stops(server: Callable[..., ServerP
 
     def refused() -> bool:
         try:
-            Connection(process.port).close()
+            socket.create_connection(("127.0.0.1", process.port), DEADLINE).close()
         except ConnectionRefusedError:
             return True
         return False

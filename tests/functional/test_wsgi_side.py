@@ -158,7 +158,7 @@ def server() -> Iterator[ThreadServer]:
 
 @pytest.fixture(autouse=True)
 def no_failures(server: ThreadServer) -> Iterator[None]:
-    server.records.clear()
+    server.forget()
     SEEN.clear()
     yield
     assert server.failures == []
@@ -200,7 +200,10 @@ def test_http_1_0(server: ThreadServer) -> None:
 def test_pipelining(client: Connection) -> None:
     client.send(b"".join(encode_request("GET", f"/hello?{number}") for number in range(50)))
     client.send(encode_request("POST", "/echo", None, b"body") + encode_request("GET", "/hello?last"))
-    assert [client.response().body for _ in range(52)] == [b"hello %d" % n for n in range(50)] + [b"body", b"hello last"]
+    assert [client.response().body for _ in range(52)] == [b"hello %d" % n for n in range(50)] + [
+        b"body",
+        b"hello last",
+    ]
 
 
 def test_pipelining_more_than_is_read_in_advance(client: Connection) -> None:
@@ -294,7 +297,9 @@ def test_a_long_body_that_is_not_read(client: Connection) -> None:
         pass
 
 
-@pytest.mark.parametrize("body", [b"GET /hello HTTP/1.1\r\n", b"zz\r\n", b"-1\r\n", b"\r\n", b"3\r\nabcd\r\n", b"3\nabc\n"])
+@pytest.mark.parametrize(
+    "body", [b"GET /hello HTTP/1.1\r\n", b"zz\r\n", b"-1\r\n", b"\r\n", b"3\r\nabcd\r\n", b"3\nabc\n"]
+)
 def test_bad_chunks(client: Connection, body: bytes) -> None:
     answer = client.request("POST", "/echo", CHUNKED, body)
     assert (answer.status, answer.headers["connection"]) == (400, "close")
@@ -389,7 +394,8 @@ def test_client_gone_in_the_head(server: ThreadServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "length"), [("/hello", "6"), ("/big", str(len(BIG))), ("/no_length", "6"), ("/write", "6"), ("/closes", "2")]
+    ("path", "length"),
+    [("/hello", "6"), ("/big", str(len(BIG))), ("/no_length", "6"), ("/write", "6"), ("/closes", "2")],
 )
 def test_head(client: Connection, path: str, length: str) -> None:
     client.ask("HEAD", path)
@@ -460,13 +466,13 @@ def test_exception(server: ThreadServer, client: Connection) -> None:
     assert answer.status == 500
     assert b"secret" not in answer.body
     assert wait_for(lambda: server.failures) == ["unexpected error in GET /fails"]
-    server.records.clear()
+    server.forget()
 
 
 def test_errors_of_the_applications_own_connections_are_logged(server: ThreadServer, client: Connection) -> None:
     assert client.request("GET", "/refused").status == 500
     assert wait_for(lambda: server.failures) == ["unexpected error in GET /refused"]
-    server.records.clear()
+    server.forget()
 
 
 def test_exception_in_the_middle(server: ThreadServer, client: Connection) -> None:
@@ -475,11 +481,17 @@ def test_exception_in_the_middle(server: ThreadServer, client: Connection) -> No
     data = client.read_to_end()
     assert data.endswith(b"5\r\nfirst\r\n")
     assert wait_for(lambda: server.failures) == ["unexpected error in GET /fails_late"]
-    server.records.clear()
+    server.forget()
 
 
 def test_environ(client: Connection) -> None:
-    headers = {"X-Multi": "a", "x_multi": "b", "Proxy": "http://evil", "Content-Type": "a/b", "Cookie": "a=1\r\nCookie: b=2"}
+    headers = {
+        "X-Multi": "a",
+        "x_multi": "b",
+        "Proxy": "http://evil",
+        "Content-Type": "a/b",
+        "Cookie": "a=1\r\nCookie: b=2",
+    }
     answer = client.request("GET", "/environ/?a=%20b", headers)
     environ = eval(answer.text)
     assert environ["PATH_INFO"] == "/environ/"
@@ -567,12 +579,12 @@ def test_a_tween_refuses(pyramid_server: ThreadServer, path: str, user: str, sta
 
 
 def test_a_tween_fails(server: ThreadServer, pyramid_server: ThreadServer) -> None:
-    pyramid_server.records.clear()
+    pyramid_server.forget()
     answer = request(pyramid_server.port, "GET", f"{WEBSOCKET}&user=broken", UPGRADE)
     assert answer.status == 500
     assert b"secret" not in answer.body
     assert len(wait_for(lambda: pyramid_server.failures)) == 1
-    server.records.clear()
+    server.forget()
 
 
 def test_one_connection_for_everything(pyramid_server: ThreadServer) -> None:
@@ -591,7 +603,10 @@ def test_one_connection_for_everything(pyramid_server: ThreadServer) -> None:
 def test_requests_in_advance_on_the_express_lane(pyramid_server: ThreadServer) -> None:
     with PollingSession(pyramid_server.port) as session:
         session.posts.send(
-            b"".join(encode_request("POST", session.path, None, b"4" + body) for body in (b"0", b'2["echo",1]', b'2["echo",2]'))
+            b"".join(
+                encode_request("POST", session.path, None, b"4" + body)
+                for body in (b"0", b'2["echo",1]', b'2["echo",2]')
+            )
             + encode_request("GET", "/")
         )
         assert [session.posts.response().body for _ in range(4)] == [b"ok", b"ok", b"ok", b"a page"]

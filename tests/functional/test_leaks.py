@@ -1,0 +1,236 @@
+"""Clients that come, say something and vanish, thousands of times: everything is as it was before."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent.core import io as io_watcher  # type: ignore[import-untyped]
+from gevent.core import timer as timer_watcher
+from pyramid.config import Configurator
+from pyramid.response import Response
+
+from pyramid_socketio import SocketIOContext
+from pyramid_socketio.engine import Engine
+from pyramid_socketio.evented.wire import Wire
+from pyramid_socketio.interfaces import engine_for
+from pyramid_socketio.io import socketio_manage
+from pyramid_socketio.namespace import Connection, NamespaceSocket
+from pyramid_socketio.server.connection import HTTPConnection
+from pyramid_socketio.session import Session
+from pyramid_socketio.transports.polling import PollingTransport
+from pyramid_socketio.transports.websocket import WebSocketTransport
+from tests.conftest import wait_for
+from tests.functional.raw import UPGRADE as UPGRADE_HEADERS
+from tests.functional.raw import WEBSOCKET, EngineSocket, PollingSession, WebSocket, encode_request
+from tests.functional.raw import Connection as Client
+from tests.functional.serving import ThreadServer
+
+WATCHED = (
+    gevent.Greenlet,
+    io_watcher,
+    timer_watcher,
+    Session,
+    Connection,
+    NamespaceSocket,
+    SocketIOContext,
+    WebSocketTransport,
+    PollingTransport,
+    Wire,
+    HTTPConnection,
+)
+
+
+class Busy(SocketIOContext):
+    """Has everything that may be left behind: a greenlet, a callback, an ack that is waited for, a switch."""
+
+    def connect(self) -> None:
+        self.spawn(gevent.sleep, 1000)
+        self.on_disconnect(lambda: None)
+
+    def msg_echo(self, value: Any) -> Any:
+        self.emit("question", ack=self.msg_echo)
+        self.emit("echo", value)
+        return self.switch(Busy)
+
+    def msg_block(self) -> None:
+        self.call("question", timeout=1000)
+
+
+def with_contexts() -> Any:
+    with Configurator(settings={}) as config:
+        config.include("pyramid_socketio")
+        config.add_socketio_context(Busy, "/")
+    return config.make_wsgi_app()
+
+
+def with_a_view() -> Any:
+    def view(request: Any) -> Response:
+        context = Busy(request)
+        return Response(socketio_manage(context))
+
+    with Configurator(settings={}) as config:
+        config.add_route("socket_io", "socket.io/*remaining")
+        config.add_view(view, route_name="socket_io")
+    return config.make_wsgi_app()
+
+
+@pytest.fixture(scope="module", params=[with_contexts, with_a_view])
+def server(request: pytest.FixtureRequest) -> Iterator[ThreadServer]:
+    with ThreadServer(request.param()) as server:
+        yield server
+
+
+class Census:
+    """What is there: objects by class, descriptors of this process, timers and sessions of the server."""
+
+    def __init__(self, server: ThreadServer) -> None:
+        self.server = server
+
+    def _count(self) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for thing in gc.get_objects():
+            kind = type(thing)
+            for watched in WATCHED:
+                if issubclass(kind, watched):
+                    # Idle workers are kept, and closed ones of them come and go.
+                    if kind.__name__ != "_Worker":
+                        found[watched.__name__] += 1
+                    break
+        return dict(found)
+
+    def __call__(self, collect: bool = True) -> dict[str, int]:
+        if collect:
+            gc.collect()
+        counts: dict[str, int] = self.server.call(self._count)
+        socketio = engine_for(self.server.application.registry)
+        assert socketio is not None
+        assert isinstance(socketio.engine, Engine)
+        counts["descriptors"] = len(os.listdir("/proc/self/fd"))
+        counts["sessions"] = len(socketio.engine.sessions)
+        counts["timers"] = len(socketio.timers)
+        counts["server timers"] = len(self.server.server.timers)
+        counts["members"] = len(socketio.members)
+        counts["ending"] = socketio.ending
+        counts["connections"] = len(self.server.server.connections)
+        return counts
+
+
+def websocket(port: int) -> None:
+    client = EngineSocket(port)
+    client.emit("echo", 1)
+    assert client.receive_text() == '420["question"]'
+    client.reset()
+
+
+def websocket_with_a_blocked_handler(port: int) -> None:
+    client = EngineSocket(port)
+    client.emit("block")
+    assert client.receive_text() == '420["question"]'
+    client.reset()
+
+
+def websocket_gone_before_the_answer(port: int) -> None:
+    client = Client(port)
+    client.send(encode_request("GET", WEBSOCKET, UPGRADE_HEADERS))
+    client.reset()
+
+
+def websocket_closed_in_order(port: int) -> None:
+    with EngineSocket(port) as client:
+        client.emit("echo", 1)
+        client.send_frame(8, b"\x03\xe8")
+        assert client.close_code() == 1000
+
+
+def polling(port: int) -> None:
+    client = PollingSession(port)
+    client.join()
+    client.emit("echo", 1)
+    assert client.packets(2) == ['420["question"]', '42["echo",1]']
+    client.start_poll()
+    # The poll has reached the server when the next request on another connection has.
+    client.post("6")
+    client.gets.reset()
+    client.posts.reset()
+
+
+def upgrade(port: int) -> None:
+    with PollingSession(port) as client:
+        client.join()
+        with WebSocket(port, client.websocket_path) as socket:
+            socket.send_text("2probe")
+            assert socket.receive_text() == "3probe"
+            socket.send_text("5")
+            socket.send_text('42["echo",1]')
+            assert socket.receive_text() == '420["question"]'
+            socket.reset()
+
+
+def upgrade_that_fails(port: int) -> None:
+    client = PollingSession(port)
+    client.join()
+    socket = WebSocket(port, client.websocket_path)
+    socket.send_text("2probe")
+    assert socket.receive_text() == "3probe"
+    socket.reset()
+    client.post("1")
+    client.__exit__()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted by /proc")
+@pytest.mark.parametrize(
+    "life, times",
+    [
+        (websocket, 2000),
+        (websocket_with_a_blocked_handler, 100),
+        (websocket_gone_before_the_answer, 200),
+        (websocket_closed_in_order, 200),
+        (polling, 200),
+        (upgrade, 200),
+        (upgrade_that_fails, 100),
+    ],
+)
+def test_nothing_is_left(server: ThreadServer, life: Callable[[int], None], times: int) -> None:
+    census = Census(server)
+    for _ in range(5):
+        life(server.port)
+
+    def settled() -> dict[str, int]:
+        counts = census()
+        assert counts["sessions"] == counts["ending"] == counts["members"] == 0
+        assert counts["timers"] == counts["server timers"] == counts["connections"] == 0
+        return counts
+
+    before = wait_for(settled)
+    gc.disable()
+    try:
+        for _ in range(times):
+            life(server.port)
+
+        def ended() -> dict[str, int]:
+            counts = census(collect=False)
+            assert counts["sessions"] == counts["ending"] == counts["connections"] == counts["timers"] == 0
+            return counts
+
+        uncollected = wait_for(ended)
+    finally:
+        gc.enable()
+
+    def as_before() -> bool:
+        assert {name: count for name, count in settled().items() if count > before.get(name, 0)} == {}
+        return True
+
+    wait_for(as_before)
+    assert server.failures == []
+    # References alone bring everything down: memory does not wait for the garbage collector.
+    circles = {
+        name: count - before.get(name, 0) for name, count in uncollected.items() if count > before.get(name, 0) + 5
+    }
+    assert circles == {}
