@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from pyramid.config import Configurator
 
     from .config.directives import socketio_context
-    from .context import SocketIOContext, message, require_connection, socketio_manage
+    from .context import SocketIOContext, message, require_connection
     from .errors import AckTimeout, CloseReason, ConnectRefused, SessionClosed, SocketIOError
+    from .manage import socketio_manage
     from .server.server import SocketIOServer
 
 __all__ = [
@@ -41,7 +42,7 @@ _HOMES = {
     "message": "context",
     "require_connection": "context",
     "socketio_context": "config.directives",
-    "socketio_manage": "context",
+    "socketio_manage": "manage",
 }
 
 

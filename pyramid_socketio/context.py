@@ -9,18 +9,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Final, TypeVar, cast
 
 import gevent
-from gevent.event import Event
 from pyramid.httpexceptions import HTTPException
 from pyramid.interfaces import IJSONAdapter, IRendererFactory
 from zope.interface import providedBy
 
 from .errors import CloseReason, ConnectRefused, SessionClosed, SocketIOError
-from .interfaces import AUTH, CANNOT_SERVE, CONNECTION, SOCKET, ISocketIOEngine
-from .namespace import FAILURES, Connector, Context, NamespaceSocket, SocketIO
+from .namespace import FAILURES, NamespaceSocket
 from .protocol.http import escape
-from .settings import parse_settings
 
-__all__ = ["KeyAssertError", "SocketIOContext", "message", "refusal", "require_connection", "socketio_manage"]
+__all__ = ["KeyAssertError", "SocketIOContext", "message", "refusal", "require_connection"]
 
 log = logging.getLogger(__name__)
 
@@ -476,84 +473,3 @@ class SocketIOContext:
 def refusal(error: HTTPException) -> ConnectRefused:
     """What a client is told for an HTTP status: a fixed text, and the status."""
     return ConnectRefused(error.title, {"status": error.status_int})
-
-
-def socketio_manage(context: SocketIOContext) -> str:
-    """Serve a client with ``context``, from within a view of the application's own; returns when it is gone.
-
-    The answer to the client goes out here, so what the view returns is not sent. The client connects to the namespace
-    ``/`` with this context; to other namespaces as they are registered, where the package is included.
-
-    Args:
-        context: made by the view with its request.
-
-    Returns:
-        A text for the view to return, as the original did.
-
-    Raises:
-        RuntimeError: the request is not served by a server of this package.
-    """
-    environ = context.request.environ
-    exchange = environ.get(CONNECTION)
-    if exchange is None:
-        raise RuntimeError(CANNOT_SERVE)
-    socketio = _socketio_of(context.request.registry, exchange.defaults)
-    managed = _Managed(context, socketio.connect)
-    answer = socketio.answer(environ, managed.connect, managed.closed)
-    exchange.answer_early(environ, answer.status, answer.headers, answer.body)
-    if answer.opens:
-        managed.over.wait()
-    environ.pop(SOCKET, None)  # it leads back to the context: the circle ends here
-    return "done"
-
-
-class _Managed:
-    """A client that a view serves with a context of its own."""
-
-    def __init__(self, context: SocketIOContext, elsewhere: Connector | None) -> None:
-        self.context = context
-        self.over = Event()
-        self._elsewhere = elsewhere
-        self._taken = False
-        self._closed = False
-
-    def connect(self, socket: NamespaceSocket, auth: Any) -> Context:
-        """The connector: the main namespace is the view's, others are where they always are."""
-        if socket.namespace != "/" or self._taken:
-            if self._elsewhere is None:
-                raise ConnectRefused("Invalid namespace")
-            return self._elsewhere(socket, auth)
-        self._taken = True
-        context = self.context
-        context.request.environ.update({SOCKET: socket, AUTH: auth})
-        context.io = socket
-        context._over = False
-        try:
-            result: Any = context.connect()  # type: ignore[func-returns-value]
-            if isinstance(result, (HTTPException, ConnectRefused)):
-                raise result
-        except BaseException as error:
-            context.stop()
-            self._taken = False  # the client may try again, with something else as its `auth`
-            if self._closed:
-                self.over.set()
-            if isinstance(error, HTTPException):
-                raise refusal(error) from None
-            raise
-        context.on_disconnect(self.over.set)
-        return context
-
-    def closed(self) -> None:
-        """The session is over; the context, where there is one, may still be running its ``disconnect``."""
-        self._closed = True
-        if not self._taken:
-            self.over.set()
-
-
-def _socketio_of(registry: Any, defaults: dict[str, Any]) -> SocketIO:
-    socketio: SocketIO | None = registry.queryUtility(ISocketIOEngine)
-    if socketio is None:
-        # The package is not included: the settings count all the same.
-        socketio = SocketIO(parse_settings(registry.settings or {}, defaults))
-        registry.registerUtility(socketio, ISocketIOEngine)
-    return socketio

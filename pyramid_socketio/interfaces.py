@@ -9,7 +9,7 @@ from zope.interface import Interface
 if TYPE_CHECKING:
     from pyramid.registry import Registry
 
-    from .namespace import SocketIO
+    from .socketio import SocketIO
 
 __all__ = ["AUTH", "CANNOT_SERVE", "CONNECTION", "SOCKET", "ISocketIOEngine", "ISocketIONamespaces", "engine_for"]
 
@@ -27,7 +27,7 @@ CANNOT_SERVE: Final = (
 
 
 class ISocketIOEngine(Interface):  # type: ignore[misc]
-    """Utility: the :class:`~pyramid_socketio.namespace.SocketIO` of the application."""
+    """Utility: the :class:`~pyramid_socketio.socketio.SocketIO` of the application."""
 
 
 class ISocketIONamespaces(Interface):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Socket.IO on a session: namespaces, events and acknowledgements, and the clients of one application."""
+"""One client in one namespace: events and acknowledgements, its inbox, its beginning and its end."""
 
 from __future__ import annotations
 
@@ -7,44 +7,33 @@ import secrets
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import gevent
 from gevent import GreenletExit, getcurrent
 from gevent.event import AsyncResult
 
-from .engine import Answer, Engine
 from .errors import (
     AckTimeout,
-    AttachmentError,
     CloseReason,
     ConnectRefused,
     LimitExceeded,
-    PacketError,
-    PayloadTooLarge,
-    ProtocolError,
     SessionClosed,
 )
-from .evented.timers import Timer, Timers
-from .evented.workers import Workers
-from .interfaces import CONNECTION
-from .protocol.attachments import PendingPacket
+from .evented.timers import Timer
 from .protocol.jsontext import Default
-from .protocol.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, EncodedPacket, SocketPacket
-from .protocol.revisions import Revision
-from .session import Session
-from .settings import Settings
+from .protocol.packets import ACK, EVENT, EncodedPacket, SocketPacket
 
-__all__ = ["FAILURES", "Connector", "Context", "NamespaceSocket", "SocketIO"]
+if TYPE_CHECKING:
+    from .connection import Connection
+
+__all__ = ["CONNECTED", "FAILURES", "Connector", "Context", "NamespaceSocket"]
 
 log = logging.getLogger(__name__)
 
-#: Longer names are no namespace, whatever the patterns say.
-_MAX_NAMESPACE_LENGTH: Final = 256
-
 # States of a socket.
 _CONNECTING: Final = "connecting"
-_CONNECTED: Final = "connected"
+CONNECTED: Final = "connected"
 _ENDED: Final = "ended"
 
 #: ``gevent.Timeout`` is no ``Exception``, but one that leaves the application's code is an error of that code.
@@ -80,227 +69,6 @@ class Context(Protocol):
 
 #: Lets a client into a namespace, in a worker: ``connector(socket, auth)`` gives the context or raises ConnectRefused.
 Connector = Callable[["NamespaceSocket", Any], Context]
-
-
-class SocketIO:
-    """The Socket.IO server of one application.
-
-    Args:
-        connect: decides about each CONNECT.
-    """
-
-    def __init__(self, settings: Settings, connect: Connector | None = None) -> None:
-        self.settings = settings
-        self.connect = connect
-        self.timers = Timers()
-        self.workers = Workers()
-        self.engine = Engine(settings, self.timers, self._accept)
-        #: Namespace to the connected clients in it, by id.
-        self.members: dict[str, dict[str, NamespaceSocket]] = {}
-        #: Sockets whose end has not been told to the application yet.
-        self.ending = 0
-
-    def answer(
-        self, environ: dict[str, Any], connect: Connector | None = None, closed: Callable[[], None] | None = None
-    ) -> Answer:
-        """Answer a handshake; see :meth:`Engine.answer`.
-
-        Args:
-            connect: decides about this client instead of the application's connector.
-            closed: called in the hub when the session is over.
-        """
-        environ[CONNECTION].mount(self.engine, self.shutdown)
-        return self.engine.answer(environ, (connect or self.connect, closed))
-
-    def _accept(self, session: Session, hint: tuple[Connector | None, Callable[[], None] | None]) -> Connection:
-        return Connection(self, session, *hint)
-
-    def broadcast(
-        self, namespace: str, data: list[Any], skip: NamespaceSocket | None = None, default: Default | None = None
-    ) -> None:
-        """Send an event to every client of a namespace but ``skip``.
-
-        Encoded once per revision, framed once per kind of transport. No application code runs in here.
-        """
-        members = self.members.get(namespace)
-        if not members:
-            return
-        messages: dict[str, Any] = {}
-        last: Revision | None = None
-        message: Any = None
-        # A copy, because a client that turns out to be gone leaves the dict.
-        for socket in tuple(members.values()):
-            if socket is skip:
-                continue
-            session = socket.engine_session
-            revision = session.revision
-            if revision is not last:
-                last = revision
-                message = messages.get(revision.name)
-                if message is None:
-                    encoded = revision.socket.encode_event(namespace, data, None, default)
-                    message = messages[revision.name] = revision.engine.Message(encoded)
-            session.transport.send(message)
-
-    def shutdown(self) -> None:
-        """Tell every client that the server goes away, and run every ``disconnect``; returns when all have run.
-
-        Bounded by ``drain_timeout``.
-        """
-        self.engine.closing = True
-        with gevent.Timeout(self.settings.drain_timeout, False):
-            for count, session in enumerate(tuple(self.engine.sessions.values())):
-                session.close(CloseReason.SHUTDOWN, 1001)
-                if count % 100 == 99:
-                    gevent.sleep(0)  # in batches: the loop writes, and handlers run
-            while self.ending:
-                gevent.sleep(0.005)
-        self.workers.close()
-
-
-class Connection:
-    """The Socket.IO side of one session: decodes what arrives and hands it to the sockets of the namespaces."""
-
-    __slots__ = ("_closed", "_connect", "_full", "_pending", "_refusals", "_timer", "owner", "session", "sockets")
-
-    def __init__(
-        self, owner: SocketIO, session: Session, connect: Connector | None, closed: Callable[[], None] | None
-    ) -> None:
-        self._closed = closed
-        self.owner = owner
-        self.session = session
-        self.sockets: dict[str, NamespaceSocket] = {}
-        self._connect = connect
-        self._pending: PendingPacket | None = None
-        self._refusals = 0
-        #: How many sockets have a full inbox.
-        self._full = 0
-        # "No namespace joined within 45 s: the server closes the EIO connection."
-        self._timer: Timer | None = owner.timers.schedule(owner.settings.connect_timeout, self._connect_timed_out)
-
-    # What the session tells
-
-    def messages(self, messages: list[str | bytes]) -> ProtocolError | None:
-        ready: list[NamespaceSocket] = []
-        error: ProtocolError | None = None
-        decode = self.session.revision.socket.decode_packet
-        limit = self.session.settings.max_attachments
-        sockets = self.sockets
-        packet: SocketPacket | None
-        try:
-            for message in messages:
-                if self._pending is None and message.__class__ is str:
-                    packet = decode(message, limit)
-                    if packet.attachments:
-                        self._expect(packet)
-                        continue
-                else:
-                    packet = self._attach(message)
-                    if packet is None:
-                        continue
-                socket = sockets.get(packet.namespace)
-                if socket is not None and packet.type == EVENT and socket.state is _CONNECTED:
-                    if socket.put(packet):
-                        ready.append(socket)
-                else:
-                    self._control(packet, socket, ready)
-        except ProtocolError as wrong:
-            error = wrong
-        for socket in ready:
-            self.owner.workers.run_from_hub(socket.drain)
-        return error
-
-    def _expect(self, packet: SocketPacket) -> None:
-        """A packet whose attachments are to come; for a namespace that is not connected none is kept."""
-        if packet.namespace not in self.sockets:
-            raise PacketError("an event for a namespace that is not connected")
-        self._pending = PendingPacket(packet)
-
-    def _attach(self, message: str | bytes) -> SocketPacket | None:
-        """A binary message; gives the packet that it completes."""
-        pending = self._pending
-        if pending is None:
-            raise AttachmentError("got binary data when not reconstructing a packet")
-        if isinstance(message, str):
-            raise AttachmentError("got plaintext data when reconstructing a packet")
-        whole = pending.add(message)
-        if pending.size > self.session.settings.max_message_size:
-            raise PayloadTooLarge("a packet and its attachments are over max_message_size")
-        if whole is not None:
-            self._pending = None
-        return whole
-
-    def _control(self, packet: SocketPacket, socket: NamespaceSocket | None, ready: list[NamespaceSocket]) -> None:
-        """A packet that is not an event of a connected namespace."""
-        if packet.type == CONNECT and socket is None:
-            self._join(packet)
-        elif socket is None or packet.type == CONNECT or packet.type == CONNECT_ERROR or socket.state is not _CONNECTED:
-            if packet.type == DISCONNECT and socket is not None:
-                socket.end(CloseReason.CLIENT)
-                return
-            raise PacketError("a packet that is not allowed in this state of its namespace")
-        elif packet.type == DISCONNECT:
-            socket.end(CloseReason.CLIENT)
-        elif packet.type == ACK and socket.acknowledged(packet):
-            ready.append(socket)
-
-    def _join(self, packet: SocketPacket) -> None:
-        limit = self.owner.settings.max_namespaces
-        if len(self.sockets) >= limit or self._refusals >= limit:
-            raise LimitExceeded(f"more than {limit} namespaces")
-        name = packet.namespace
-        if len(name) > _MAX_NAMESPACE_LENGTH or self._connect is None:
-            self.refuse(name, ConnectRefused("Invalid namespace"))
-            return
-        socket = self.sockets[name] = NamespaceSocket(self, name)
-        self.owner.workers.run(partial(socket.connect, self._connect, packet.data))
-
-    def refuse(self, namespace: str, refused: ConnectRefused) -> None:
-        """Send CONNECT_ERROR; the session lives."""
-        self._refusals += 1
-        encode = self.session.revision.socket.encode_connect_error
-        try:
-            packet = encode(namespace, refused.message, refused.data)
-        except (TypeError, ValueError):
-            log.exception("the data of a refusal of %s cannot be sent", namespace)
-            packet = encode(namespace, refused.message)
-        self.send(packet)
-
-    def pause(self) -> None:
-        """The inbox of a socket is full: nothing more is read until none is."""
-        self._full += 1
-        self.session.pause()
-
-    def resume(self) -> None:
-        """An inbox that was full is empty."""
-        self._full -= 1
-        if not self._full:
-            self.session.resume()
-
-    def send(self, encoded: EncodedPacket) -> None:
-        """Send a packet that is for this client alone."""
-        session = self.session
-        session.transport.send(session.revision.engine.Message(encoded))
-
-    def joined(self) -> None:
-        """A namespace let the client in."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _connect_timed_out(self) -> None:
-        self._timer = None
-        self.session.close(CloseReason.CONNECT_TIMEOUT, 1008)
-
-    def closed(self, reason: str) -> None:
-        self.joined()
-        self._pending = None
-        for socket in tuple(self.sockets.values()):
-            socket.end(reason)
-        # What they belong to may hold this connection: the circle ends here.
-        closed, self._closed, self._connect = self._closed, None, None
-        if closed is not None:
-            closed()
 
 
 class NamespaceSocket:
@@ -351,7 +119,7 @@ class NamespaceSocket:
 
     def connected(self) -> bool:
         """Whether the client is there."""
-        return self.state is _CONNECTED
+        return self.state is CONNECTED
 
     @property
     def session(self) -> NamespaceSocket:
@@ -383,7 +151,7 @@ class NamespaceSocket:
 
     def disconnect(self) -> None:
         """End the namespace for this client, which does not come back by itself; other namespaces live on."""
-        if self.state is _CONNECTED:
+        if self.state is CONNECTED:
             self.connection.send(self.engine_session.revision.socket.encode_disconnect(self.namespace))
             self.end(CloseReason.SERVER)
         else:
@@ -400,13 +168,13 @@ class NamespaceSocket:
         session = self.engine_session
         revision = session.revision
         encoded = revision.socket.encode_event(self.namespace, data, None, default)
-        if self.state is _CONNECTED:
+        if self.state is CONNECTED:
             session.transport.send(revision.engine.Message(encoded))
         else:
             self._send(encoded)
 
     def _send(self, encoded: EncodedPacket) -> None:
-        if self.state is _CONNECTED:
+        if self.state is CONNECTED:
             self.connection.send(encoded)
         elif self.state is _CONNECTING:
             # "The server may send events only after its own CONNECT answer."
@@ -521,7 +289,7 @@ class NamespaceSocket:
                 if packet.type == EVENT:
                     if not self._finished:
                         answer = self.context.handle_event(packet.data, packet.id is not None)  # type: ignore[union-attr]
-                        if packet.id is not None and self.state is _CONNECTED:
+                        if packet.id is not None and self.state is CONNECTED:
                             self._acknowledge(packet.id, answer)
                 elif packet is _END:
                     self._finish()
@@ -597,7 +365,7 @@ class NamespaceSocket:
             context.stop()
             self._finish()
             return
-        self.state = _CONNECTED
+        self.state = CONNECTED
         connection.joined()
         connection.owner.members.setdefault(self.namespace, {})[self.id] = self
         connection.send(self.engine_session.revision.socket.encode_connect(self.namespace, self.id))

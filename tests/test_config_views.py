@@ -17,7 +17,7 @@ from webtest import TestApp
 from pyramid_socketio import SocketIOContext
 from pyramid_socketio.config import engine_for, views
 from pyramid_socketio.engine import Answer
-from pyramid_socketio.namespace import SocketIO
+from pyramid_socketio.socketio import SocketIO
 
 CONNECTION = {"pyramid_socketio.connection": "a connection"}
 

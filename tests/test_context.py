@@ -20,9 +20,10 @@ from pyramid.testing import DummyRequest
 
 import pyramid_socketio
 from pyramid_socketio import SocketIOContext, message, require_connection
-from pyramid_socketio.context import KeyAssertError, refusal, socketio_manage
+from pyramid_socketio.context import KeyAssertError, refusal
 from pyramid_socketio.errors import AckTimeout, CloseReason, SessionClosed
 from pyramid_socketio.interfaces import CANNOT_SERVE
+from pyramid_socketio.manage import socketio_manage
 from pyramid_socketio.protocol.jsontext import dumps
 from pyramid_socketio.settings import Settings
 from tests.conftest import DEADLINE

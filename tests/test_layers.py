@@ -13,10 +13,12 @@ PACKAGE = Path(__file__).parent.parent / "pyramid_socketio"
 #: From top to bottom; a module may import from its own row and from the rows below. A name stands for a module or for
 #: everything in a sub-package.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("server", "cli"),
+    ("server",),
     ("config",),
+    ("manage",),
     ("context",),
-    ("hub", "adapters"),
+    ("socketio",),
+    ("connection",),
     ("namespace",),
     ("engine",),
     ("session",),
@@ -24,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("evented",),
     ("protocol",),
     ("interfaces", "origins", "settings"),
-    ("errors", "types"),
+    ("errors",),
 )
 #: The faces of the package: they import from all layers and no layer imports from them.
 FACES = ("", "io")

@@ -13,6 +13,7 @@ import gevent
 import pytest
 from gevent.event import AsyncResult, Event
 
+from pyramid_socketio.connection import Connection
 from pyramid_socketio.errors import (
     AckTimeout,
     AttachmentError,
@@ -23,9 +24,10 @@ from pyramid_socketio.errors import (
     PayloadTooLarge,
     SessionClosed,
 )
-from pyramid_socketio.namespace import Connection, NamespaceSocket, SocketIO
+from pyramid_socketio.namespace import NamespaceSocket
 from pyramid_socketio.protocol.revisions import EIO4
 from pyramid_socketio.settings import Settings
+from pyramid_socketio.socketio import SocketIO
 from tests.conftest import DEADLINE
 
 INTERNAL_ERROR = {"type": "error", "error": "internal_error"}

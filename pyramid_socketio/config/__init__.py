@@ -8,8 +8,8 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import PHASE1_CONFIG
 
 from ..interfaces import ISocketIOEngine, ISocketIONamespaces, engine_for
-from ..namespace import SocketIO
 from ..settings import parse_settings
+from ..socketio import SocketIO
 from .directives import add_socketio_context, socketio_context
 from .router import NamespacesMapper, connector
 from .views import add_resource

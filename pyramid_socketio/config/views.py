@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.request import Request
 
-    from ..namespace import SocketIO
+    from ..socketio import SocketIO
 
 __all__ = ["CLIENT_ROUTE", "RESOURCE_ROUTE", "Handshake", "add_resource"]
 

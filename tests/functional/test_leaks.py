@@ -17,11 +17,12 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from pyramid_socketio import SocketIOContext
+from pyramid_socketio.connection import Connection
 from pyramid_socketio.engine import Engine
 from pyramid_socketio.evented.wire import Wire
 from pyramid_socketio.interfaces import engine_for
 from pyramid_socketio.io import socketio_manage
-from pyramid_socketio.namespace import Connection, NamespaceSocket
+from pyramid_socketio.namespace import NamespaceSocket
 from pyramid_socketio.server.connection import HTTPConnection
 from pyramid_socketio.session import Session
 from pyramid_socketio.transports.polling import PollingTransport

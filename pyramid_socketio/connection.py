@@ -1,0 +1,178 @@
+"""The Socket.IO side of one session: what arrives is decoded and handed to the sockets of the namespaces."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from .errors import (
+    AttachmentError,
+    CloseReason,
+    ConnectRefused,
+    LimitExceeded,
+    PacketError,
+    PayloadTooLarge,
+    ProtocolError,
+)
+from .evented.timers import Timer
+from .namespace import CONNECTED, Connector, NamespaceSocket
+from .protocol.attachments import PendingPacket
+from .protocol.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, EncodedPacket, SocketPacket
+from .session import Session
+
+if TYPE_CHECKING:
+    from .socketio import SocketIO
+
+__all__ = ["Connection"]
+
+log = logging.getLogger(__name__)
+
+#: Longer names are no namespace, whatever the patterns say.
+_MAX_NAMESPACE_LENGTH: Final = 256
+
+
+class Connection:
+    """The Socket.IO side of one session: decodes what arrives and hands it to the sockets of the namespaces."""
+
+    __slots__ = ("_closed", "_connect", "_full", "_pending", "_refusals", "_timer", "owner", "session", "sockets")
+
+    def __init__(
+        self, owner: SocketIO, session: Session, connect: Connector | None, closed: Callable[[], None] | None
+    ) -> None:
+        self._closed = closed
+        self.owner = owner
+        self.session = session
+        self.sockets: dict[str, NamespaceSocket] = {}
+        self._connect = connect
+        self._pending: PendingPacket | None = None
+        self._refusals = 0
+        #: How many sockets have a full inbox.
+        self._full = 0
+        # "No namespace joined within 45 s: the server closes the EIO connection."
+        self._timer: Timer | None = owner.timers.schedule(owner.settings.connect_timeout, self._connect_timed_out)
+
+    # What the session tells
+
+    def messages(self, messages: list[str | bytes]) -> ProtocolError | None:
+        ready: list[NamespaceSocket] = []
+        error: ProtocolError | None = None
+        decode = self.session.revision.socket.decode_packet
+        limit = self.session.settings.max_attachments
+        sockets = self.sockets
+        packet: SocketPacket | None
+        try:
+            for message in messages:
+                if self._pending is None and message.__class__ is str:
+                    packet = decode(message, limit)
+                    if packet.attachments:
+                        self._expect(packet)
+                        continue
+                else:
+                    packet = self._attach(message)
+                    if packet is None:
+                        continue
+                socket = sockets.get(packet.namespace)
+                if socket is not None and packet.type == EVENT and socket.state is CONNECTED:
+                    if socket.put(packet):
+                        ready.append(socket)
+                else:
+                    self._control(packet, socket, ready)
+        except ProtocolError as wrong:
+            error = wrong
+        for socket in ready:
+            self.owner.workers.run_from_hub(socket.drain)
+        return error
+
+    def _expect(self, packet: SocketPacket) -> None:
+        """A packet whose attachments are to come; for a namespace that is not connected none is kept."""
+        if packet.namespace not in self.sockets:
+            raise PacketError("an event for a namespace that is not connected")
+        self._pending = PendingPacket(packet)
+
+    def _attach(self, message: str | bytes) -> SocketPacket | None:
+        """A binary message; gives the packet that it completes."""
+        pending = self._pending
+        if pending is None:
+            raise AttachmentError("got binary data when not reconstructing a packet")
+        if isinstance(message, str):
+            raise AttachmentError("got plaintext data when reconstructing a packet")
+        whole = pending.add(message)
+        if pending.size > self.session.settings.max_message_size:
+            raise PayloadTooLarge("a packet and its attachments are over max_message_size")
+        if whole is not None:
+            self._pending = None
+        return whole
+
+    def _control(self, packet: SocketPacket, socket: NamespaceSocket | None, ready: list[NamespaceSocket]) -> None:
+        """A packet that is not an event of a connected namespace."""
+        if packet.type == CONNECT and socket is None:
+            self._join(packet)
+        elif socket is None or packet.type == CONNECT or packet.type == CONNECT_ERROR or socket.state is not CONNECTED:
+            if packet.type == DISCONNECT and socket is not None:
+                socket.end(CloseReason.CLIENT)
+                return
+            raise PacketError("a packet that is not allowed in this state of its namespace")
+        elif packet.type == DISCONNECT:
+            socket.end(CloseReason.CLIENT)
+        elif packet.type == ACK and socket.acknowledged(packet):
+            ready.append(socket)
+
+    def _join(self, packet: SocketPacket) -> None:
+        limit = self.owner.settings.max_namespaces
+        if len(self.sockets) >= limit or self._refusals >= limit:
+            raise LimitExceeded(f"more than {limit} namespaces")
+        name = packet.namespace
+        if len(name) > _MAX_NAMESPACE_LENGTH or self._connect is None:
+            self.refuse(name, ConnectRefused("Invalid namespace"))
+            return
+        socket = self.sockets[name] = NamespaceSocket(self, name)
+        self.owner.workers.run(partial(socket.connect, self._connect, packet.data))
+
+    def refuse(self, namespace: str, refused: ConnectRefused) -> None:
+        """Send CONNECT_ERROR; the session lives."""
+        self._refusals += 1
+        encode = self.session.revision.socket.encode_connect_error
+        try:
+            packet = encode(namespace, refused.message, refused.data)
+        except (TypeError, ValueError):
+            log.exception("the data of a refusal of %s cannot be sent", namespace)
+            packet = encode(namespace, refused.message)
+        self.send(packet)
+
+    def pause(self) -> None:
+        """The inbox of a socket is full: nothing more is read until none is."""
+        self._full += 1
+        self.session.pause()
+
+    def resume(self) -> None:
+        """An inbox that was full is empty."""
+        self._full -= 1
+        if not self._full:
+            self.session.resume()
+
+    def send(self, encoded: EncodedPacket) -> None:
+        """Send a packet that is for this client alone."""
+        session = self.session
+        session.transport.send(session.revision.engine.Message(encoded))
+
+    def joined(self) -> None:
+        """A namespace let the client in."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _connect_timed_out(self) -> None:
+        self._timer = None
+        self.session.close(CloseReason.CONNECT_TIMEOUT, 1008)
+
+    def closed(self, reason: str) -> None:
+        self.joined()
+        self._pending = None
+        for socket in tuple(self.sockets.values()):
+            socket.end(reason)
+        # What they belong to may hold this connection: the circle ends here.
+        closed, self._closed, self._connect = self._closed, None, None
+        if closed is not None:
+            closed()
