@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 
 from .errors import BadHandshakeMethod, BadRequest, HandshakeError, UnknownSid, UnknownTransport, UnsupportedRevision
 from .evented.timers import Timers
+from .interfaces import CONNECTION
 from .origins import check_origin, cors_headers, preflight_headers
 from .protocol.http import Head, escape
 from .protocol.revisions import BY_EIO, Revision
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 
 #: WSGI environ: what the server calls, as ``upgrade(exchange, head)``, when the application's answer was a 101.
 UPGRADE_KEY: Final = "pyramid_socketio.upgrade"
+
+#: A path beyond these is no reason to answer at once; its sessions are found all the same.
+_MAX_PATHS: Final = 100
 
 #: Query parameters that mean something here; given twice they mean nothing.
 _OURS: Final = frozenset({"EIO", "transport", "sid", "j"})
@@ -97,6 +101,8 @@ class Engine:
         self.settings = settings
         self.timers = timers
         self.sessions: dict[str, Session] = {}
+        #: Where sessions were opened; only the first few, because clients may choose among many.
+        self.paths: set[str] = set()
         #: No new sessions: the server is shutting down.
         self.closing = False
         self._accept = accept
@@ -110,14 +116,14 @@ class Engine:
             environ: with the server's connection under ``pyramid_socketio.connection``.
             hint: handed to ``accept`` with the session.
         """
-        exchange: Exchange = environ["pyramid_socketio.connection"]
+        exchange: Exchange = environ[CONNECTION]
         headers: Mapping[str, str] = exchange.head.headers
         websocket = exchange.wants_websocket
         cors: list[tuple[str, str]] = []
         try:
             query = parse_query(environ.get("QUERY_STRING", ""))
             transport = self._transport(query, websocket)
-            foreign = self._check_origin(headers, environ["wsgi.url_scheme"])
+            foreign = self._is_foreign(headers, environ)
             cors = cors_headers(self.settings, headers.get("origin"), foreign)
             if "sid" in query:
                 raise UnknownSid
@@ -133,6 +139,8 @@ class Engine:
                 why = "shutting down" if self.closing else "socketio.max_sessions"
                 log.warning("refused a client with 503: %s", why)
                 return Answer(503, [("Retry-After", "5"), ("Content-Type", "text/plain"), *cors], b"Too many clients")
+            if len(self.paths) < _MAX_PATHS:
+                self.paths.add(exchange.head.path)
             if websocket:
                 return self._answer_websocket(environ, exchange, revision, transport, cors, hint)
             return self._answer_polling(environ, revision, query, cors, hint)
@@ -154,8 +162,9 @@ class Engine:
             )
         return transport
 
-    def _check_origin(self, headers: Mapping[str, str], scheme: str) -> bool:
-        return check_origin(self.settings, headers.get("origin"), scheme, headers.get("host", ""))
+    def _is_foreign(self, headers: Mapping[str, str], own: Mapping[str, Any]) -> bool:
+        """Judge the origin of a request; ``own`` is the WSGI environ that names the server's scheme and host."""
+        return check_origin(self.settings, headers.get("origin"), own["wsgi.url_scheme"], own.get("HTTP_HOST", ""))
 
     @staticmethod
     def _error(error: HandshakeError, websocket: bool, cors: list[tuple[str, str]]) -> Answer:
@@ -238,24 +247,37 @@ class Engine:
 
     # Requests of sessions: straight from the server's connection, past WSGI and Pyramid
 
+    def owns(self, head: Head) -> bool:
+        """Whether a request whose query has a ``sid`` belongs here: by its path, or because there is such a session."""
+        if head.path in self.paths:
+            return True
+        try:
+            return parse_query(head.query).get("sid") in self.sessions
+        except BadRequest:
+            return False
+
     def handle(self, exchange: Exchange, scheme: str) -> None:
-        """Answer a request whose query names a session."""
+        """Answer a request whose query names a session.
+
+        Args:
+            scheme: of the connection; for a session, what counts is what the application said at its handshake.
+        """
         head: Head = exchange.head
         websocket = exchange.wants_websocket
         cors: list[tuple[str, str]] = []
         try:
             query = parse_query(head.query)
             transport = self._transport(query, websocket)
-            origin = head.headers.get("origin")
-            if origin is not None or not self.settings.allow_no_origin:
-                foreign = self._check_origin(head.headers, scheme)
-                cors = cors_headers(self.settings, origin, foreign)
-            elif self.settings.allowed_origins:
-                cors = cors_headers(self.settings, None, False)
-            if head.method == "OPTIONS" and self.settings.allowed_origins:
-                exchange.respond(204, preflight_headers(self.settings, head.headers, origin is not None and foreign))
-                return
             session = self.sessions.get(query.get("sid", ""))
+            if session is None:
+                own: Mapping[str, Any] = {"wsgi.url_scheme": scheme, "HTTP_HOST": head.headers.get("host", "")}
+            else:
+                own = session.environ
+            foreign = self._is_foreign(head.headers, own)
+            cors = cors_headers(self.settings, head.headers.get("origin"), foreign)
+            if head.method == "OPTIONS" and self.settings.allowed_origins:
+                exchange.respond(204, preflight_headers(self.settings, head.headers, foreign))
+                return
             if session is None:
                 raise UnknownSid
             if BY_EIO.get(query.get("EIO", "")) is not session.revision:

@@ -225,6 +225,9 @@ class ConnectRouter(Router):  # type: ignore[misc]
         environ = {key: value for key, value in handshake.items() if value.__class__ is str}
         environ["REQUEST_METHOD"] = "GET"
         environ["PATH_INFO"] = path
+        auth = request.environ.get(AUTH)
+        if auth is not None:  # who the client is may depend on it
+            environ[AUTH] = auth
         slim = self.request_factory(environ)
         slim.matchdict = request.matchdict
         slim.matched_route = request.matched_route

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import AttachmentError
-from .jsontext import Default, dumps
+from .jsontext import Default, dumps, native
 from .packets import SocketPacket
 
 __all__ = ["PendingPacket", "extract"]
@@ -25,9 +25,7 @@ def extract(value: Any, default: Default | None) -> tuple[bytes, list[bytes]]:
         if isinstance(item, (bytes, bytearray, memoryview)):
             attachments.append(bytes(item))
             return {"_placeholder": True, "num": len(attachments) - 1}
-        if default is None:
-            raise TypeError(f"{type(item).__name__} is not JSON serializable; give the class a __json__ method")
-        return default(item)
+        return (default or native)(item)
 
     return dumps(value, replace, attachments.clear), attachments
 

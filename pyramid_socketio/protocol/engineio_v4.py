@@ -129,8 +129,8 @@ class Message:
         self._packets: list[bytes] | None = None
         text, attachments = encoded
         self.frames = encode_frame(TEXT, b"4" + text)
-        for data in attachments:
-            self.frames += encode_frame(BINARY, data)
+        if attachments:
+            self.frames += b"".join([encode_frame(BINARY, data) for data in attachments])
 
     def packets(self) -> list[bytes]:
         """Polling: a text packet, then ``b`` and base64 for each attachment."""

@@ -18,10 +18,13 @@ try:
 except ImportError:  # pragma: no cover - where orjson has no wheel (PyPy) the standard library serves alone
     orjson = None  # type: ignore[assignment]
 
-__all__ = ["MAX_DEPTH", "Default", "dumps", "loads", "plain_dumps"]
+__all__ = ["MAX_DEPTH", "Default", "dumps", "loads", "native", "plain_dumps"]
 
 #: Deeper JSON is refused: nothing that people send is so deep, and code that walks it would recurse.
 MAX_DEPTH: Final = 64
+
+#: Data classes and dates are the application's to write, by `__json__` or an adapter, before they are orjson's.
+_OPTIONS: Final = 0 if orjson is None else orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 #: Turns a value that is no JSON into one that is; raises ``TypeError`` where it cannot.
 Default = Callable[[Any], Any]
@@ -111,7 +114,7 @@ def dumps(value: Any, default: Default | None = None, again: Callable[[], None] 
         TypeError, ValueError: what the application sends cannot be JSON.
     """
     try:
-        return orjson.dumps(value, default)
+        return orjson.dumps(value, default, _OPTIONS)
     except (TypeError, AttributeError):
         if again is not None:
             again()
@@ -124,20 +127,30 @@ def dumps(value: Any, default: Default | None = None, again: Callable[[], None] 
 def plain_dumps(value: Any) -> bytes | None:
     """As :func:`dumps`, fast, for what is JSON as it is; ``None`` for everything else."""
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, None, _OPTIONS)
     except (TypeError, AttributeError):
         return None
 
 
+def native(value: Any) -> Any:
+    """JSON for a value that has an obvious form: dates and times, data classes, UUIDs, enumerations.
+
+    The last resort, after the application's own ways: it may have reasons to show less of a data class.
+
+    Raises:
+        TypeError: it has none.
+    """
+    try:
+        return orjson.loads(orjson.dumps(value))
+    except (TypeError, AttributeError):
+        raise TypeError(
+            f"{type(value).__name__} is not JSON serializable; give it a __json__ method or an adapter"
+        ) from None
+
+
 def _slow_dumps(value: Any, default: Default | None) -> bytes:
     def replace(item: Any) -> Any:
-        try:
-            # Dates and the like, which orjson writes without asking.
-            return orjson.loads(orjson.dumps(item))
-        except (TypeError, AttributeError):
-            if default is None:
-                raise TypeError(f"{type(item).__name__} is not JSON serializable") from None
-        return _plain(default(item))
+        return _plain((default or native)(item))
 
     # ensure_ascii, because a lone surrogate has no UTF-8; clients get it as the escape that JavaScript writes too.
     text = json.dumps(_plain(value), default=replace, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
