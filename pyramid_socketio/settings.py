@@ -46,9 +46,9 @@ def _boolean(value: Any) -> bool:
 
 
 def _words(value: Any) -> tuple[str, ...]:
-    words = tuple(value.split() if isinstance(value, str) else value or ())
+    words = tuple(value.replace(",", " ").split() if isinstance(value, str) else value or ())
     if not all(isinstance(word, str) for word in words):
-        raise ValueError("must be words with blanks between them, or a list of words")
+        raise ValueError("must be words with blanks or commas between them, or a list of words")
     return words
 
 
@@ -108,7 +108,14 @@ TABLE: tuple[Setting, ...] = (
     Setting("ping_timeout", _seconds, 20.0, "seconds", "time that a client has to answer a ping"),
     Setting("upgrade_timeout", _seconds, 10.0, "seconds", "time that a change to WebSocket may take"),
     Setting("connect_timeout", _seconds, 45.0, "seconds", "time that a client has to connect to a namespace"),
-    Setting("close_timeout", _seconds, 5.0, "seconds", "time that a client has to answer a closing handshake"),
+    Setting(
+        "close_timeout",
+        _seconds,
+        5.0,
+        "seconds",
+        "time that a client has to answer a closing handshake, and that a handler which still runs may delay"
+        " `disconnect()` and the shutdown",
+    ),
     Setting("write_timeout", _seconds, 10.0, "seconds", "time that unsent bytes may wait for the client to read"),
     Setting("drain_timeout", _seconds, 30.0, "seconds", "time that a shutdown may take"),
     Setting("max_message_size", _count, 1_000_000, "bytes", "biggest message, POST body or set of attachments taken"),
@@ -120,7 +127,13 @@ TABLE: tuple[Setting, ...] = (
     Setting("max_inbox_packets", _count, 1000, "packets", "messages waiting for handlers, above which reading stops"),
     Setting("max_inbox_bytes", _count, 4_000_000, "bytes", "size of them, above which reading stops"),
     Setting("max_queue_packets", _count, 1000, "packets", "most packets waiting to be sent to a polling client"),
-    Setting("max_queue_bytes", _count, 1_048_576, "bytes", "most bytes waiting to be sent to one client"),
+    Setting(
+        "max_queue_bytes",
+        _count,
+        1_048_576,
+        "bytes",
+        "most bytes waiting to be sent to one client; a single message may be bigger",
+    ),
     Setting("max_sessions", _count, 10_000, "sessions", "most clients at a time; a further one is answered 503"),
     Setting(
         "allowed_origins",

@@ -10,6 +10,7 @@ import pytest
 from pyramid.scripts.common import get_config_loader
 from pyramid.scripts.pserve import PServeCommand
 
+from pyramid_socketio.errors import BindError
 from pyramid_socketio.server.command import explain, parse_arguments
 
 
@@ -30,6 +31,21 @@ def test_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> Non
         parse_arguments("socketio-serve", argv)
     assert caught.value.code == 2
     assert "usage: socketio-serve" in capsys.readouterr().err
+
+
+def test_only_the_file_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments("socketio-serve", [])
+    assert capsys.readouterr().err.endswith("the following arguments are required: file.ini[#name]\n")
+
+
+def test_the_server_of_pserve_is_taken_and_ignored() -> None:
+    arguments = parse_arguments("socketio-serve", ["a.ini", "-s", "waitress"])
+    assert (arguments.server, arguments.server_name) == ("waitress", None)
+
+
+def test_the_prefix_of_pastedeploy_goes() -> None:
+    assert parse_arguments("socketio-serve", ["config:a.ini#x"]).config_uri == "a.ini#x"
 
 
 def test_internal_options_are_hidden(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,4 +130,6 @@ def test_what_cannot_be_read_is_explained(ini: Callable[[str], str]) -> None:
     assert "--app-name" in str(explain(load_error(uri, "other"), uri))
     missing = str(Path(uri).with_name("missing.ini"))
     assert "missing.ini: no such file" in str(explain(load_error(missing), missing))
+    sentence = str(explain(BindError("cannot listen on a:1: x; give another port"), uri))
+    assert sentence.endswith("; give another port, in the server section or with port=NUMBER")
     assert "x.yaml" in str(explain(load_error("x.yaml"), "x.yaml"))

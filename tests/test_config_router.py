@@ -646,3 +646,10 @@ def test_the_handshake_is_not_changed(config: Configurator, context_class: type[
     context = ConnectRouter(config.registry).connect(socket, None)
     context.request.environ["mine"] = "x"
     assert socket.engine_session.environ == HANDSHAKE
+
+
+def test_the_slim_request_knows_what_the_client_gave_as_auth(config: Configurator) -> None:
+    """A security policy may judge by it, in a handler too."""
+    config.add_socketio_context(SocketIOContext, "/")
+    context = connect(config, "/", auth={"token": "x"})
+    assert context.request.environ["pyramid_socketio.auth"] == {"token": "x"}

@@ -54,7 +54,7 @@ class TestExtract:
         )
 
     def test_without_a_default(self) -> None:
-        with pytest.raises(TypeError, match="complex is not JSON serializable; give the class a __json__ method"):
+        with pytest.raises(TypeError, match="complex is not JSON serializable; give it a __json__ method"):
             extract([1j], None)
 
 

@@ -127,6 +127,18 @@ def test_files_of_others_are_not_watched(tmp_path: Path) -> None:
     assert set(watch.sources(tmp_path)) == {str(tmp_path / "app/a.py")}
 
 
-@pytest.mark.parametrize("uri", ["dev.ini", "dev.ini#name", "config:dev.ini#name"])
+@pytest.mark.parametrize("uri", ["dev.ini", "dev.ini#name"])
 def test_path_of_the_file(uri: str) -> None:
     assert watch.config_path(uri) == Path.cwd() / "dev.ini"
+
+
+def test_the_browser_opens_what_the_file_says(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(reload, "open_browser", opened.append)
+    for more in ("", "[pserve]\nopen_url = https://shop.example/\n"):
+        config.write_text(f"[server:main]\nport = 0\n{more}")
+        monitor = ScriptedMonitor(config, [0])
+        monitor.arguments.browser = True
+        assert monitor.run() == 0
+    assert opened[0].startswith("http://127.0.0.1:")
+    assert opened[1:] == ["https://shop.example/"]

@@ -22,7 +22,9 @@ def test_bind_and_its_errors() -> None:
         port = listener.getsockname()[1]
         assert listener.gettimeout() == 0.0
         assert run.url_of(listener) == f"http://127.0.0.1:{port}"
-        with pytest.raises(BindError, match=f"127.0.0.1:{port}: .*stop the program"):
+        with pytest.raises(
+            BindError, match=f"127.0.0.1:{port}: .*stop the program that uses the port, or give another port$"
+        ):
             run.bind(("127.0.0.1", port))
     with pytest.raises(BindError, match="correct host and port"):
         run.bind(("host.invalid", 0))

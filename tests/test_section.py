@@ -74,11 +74,17 @@ def test_command_line_before_environment_before_section(tmp_path: Path, monkeypa
     uri = write(tmp_path, "[server:main]\nhost = a\nport = 1\n[pserve]\nwatch_files = %(here)s/x.yaml\n")
     section = read_section(uri, None, {})
     assert section.addresses == (("a", 1),)
+    assert section.open_url is None
     assert section.watch_files == (str(Path(uri).with_name("x.yaml")),)
     monkeypatch.setenv("SOCKETIO_PORT", "2")
     assert read_section(uri, None, {}).addresses == (("a", 2),)
     monkeypatch.setenv("SOCKETIO_HOST", "b")
     assert read_section(uri, None, {"port": "3"}).addresses == (("b", 3),)
+
+
+def test_what_pserve_opens_is_opened(tmp_path: Path) -> None:
+    uri = write(tmp_path, "[server:main]\n[pserve]\nopen_url = https://%(name)s.example/\n")
+    assert read_section(uri, None, {"name": "shop"}).open_url == "https://shop.example/"
 
 
 def test_named_section_and_variables(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ __all__ = ["explain", "parse_arguments"]
 
 
 def parse_arguments(prog: str, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the options of both commands, which are those of ``pserve``; ``variables`` holds the ``key=value`` pairs.
+    """Parse the options of both commands, which are those of ``pserve``.
+
+    ``variables`` holds the ``key=value`` pairs; ``config_uri`` is without PasteDeploy's ``config:``.
 
     Raises:
         SystemExit: with 2 for wrong usage, with 0 after ``--help`` and ``--version``.
@@ -26,12 +28,33 @@ def parse_arguments(prog: str, argv: Sequence[str] | None) -> argparse.Namespace
     parser = argparse.ArgumentParser(prog, description="Serve a Pyramid application with Socket.IO from its .ini file.")
     add = parser.add_argument
     add("config_uri", metavar="file.ini[#name]", help="the configuration file, and the name of the application in it")
-    add("config_vars", metavar="key=value", nargs="*", help="variables of the file; host= and port= win over its own")
+    add(
+        "config_vars",
+        metavar="key=value",
+        nargs="*",
+        default=[],  # or else argparse calls it required
+        help="variables of the file; host= and port= win over its own",
+    )
     add("-n", "--app-name", metavar="NAME", help="load the application of this name (default: main)")
+    add("-s", "--server", metavar="NAME", help="ignored: this command is the server")
     add("--server-name", metavar="NAME", help="read the section [server:NAME] (default: main)")
-    add("-q", "--quiet", dest="verbose", action="store_const", const=0, default=1, help="print errors only")
-    add("-v", "--verbose", action="count", default=1, help="print more, with a traceback for every error")
-    add("-b", "--browser", action="store_true", help="open the application in a browser")
+    add(
+        "-q",
+        "--quiet",
+        dest="verbose",
+        action="store_const",
+        const=0,
+        default=1,
+        help="print errors only; the root logger's level becomes at least WARNING, also where the file sets it",
+    )
+    add(
+        "-v",
+        "--verbose",
+        action="count",
+        default=1,
+        help="print a traceback for every error, and log DEBUG where the file has no [loggers]",
+    )
+    add("-b", "--browser", action="store_true", help="open the application in a browser, or open_url of [pserve]")
     add("--reload", action="store_true", help="restart at every change, as socketio-serve-reload does")
     add("--reload-interval", metavar="SECONDS", type=float, default=1.0, help="time between two looks at the files")
     add("--version", action="version", version=f"%(prog)s {_version()}")
@@ -40,6 +63,8 @@ def parse_arguments(prog: str, argv: Sequence[str] | None) -> argparse.Namespace
     add("--fd", type=int, action="append", default=[], help=argparse.SUPPRESS)
     add("--monitor", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_intermixed_args(argv)
+    # Plaster, which reads the file, does not know this prefix.
+    arguments.config_uri = arguments.config_uri.removeprefix("config:")
     try:
         arguments.variables = parse_vars(arguments.config_vars)
     except ValueError as error:
@@ -62,7 +87,9 @@ def explain(error: BaseException, uri: str) -> str | None:
     """
     if isinstance(error, ConfigurationExecutionError):
         error = error.evalue
-    if isinstance(error, ConfigurationError | BindError):
+    if isinstance(error, BindError):
+        return f"{error}, in the server section or with port=NUMBER"
+    if isinstance(error, ConfigurationError):
         return str(error)
     if isinstance(error, SyntaxError) or _in_application(error):
         return None

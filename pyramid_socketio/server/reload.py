@@ -45,6 +45,7 @@ class Monitor:
         self.argv = list(argv)
         self.config = config_path(arguments.config_uri)
         self.listeners: dict[Address, socket.socket] = {}
+        self.open_url: str | None = None
         self.server: subprocess.Popen[bytes] | None = None
         #: Files that a server had loaded.
         self.files: set[str] = {str(self.config)}
@@ -69,7 +70,7 @@ class Monitor:
         if not self._listen():
             return 1
         if self.arguments.browser:
-            open_browser(url_of(next(iter(self.listeners.values()))))
+            open_browser(self.open_url or url_of(next(iter(self.listeners.values()))))
         while True:
             before = self._stamps()
             # The file may say another port than before.
@@ -90,10 +91,11 @@ class Monitor:
         """Listen on what the file says; where that is not possible, say why and give ``False``."""
         arguments = self.arguments
         try:
-            addresses = read_section(arguments.config_uri, arguments.server_name, arguments.variables).addresses
-            for address in self.listeners.keys() - set(addresses):
+            section = read_section(arguments.config_uri, arguments.server_name, arguments.variables)
+            self.open_url = section.open_url
+            for address in self.listeners.keys() - set(section.addresses):
                 self.listeners.pop(address).close()
-            for address in addresses:
+            for address in section.addresses:
                 if address not in self.listeners:
                     self.listeners[address] = bind(address)
         except Exception as error:

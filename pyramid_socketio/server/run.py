@@ -45,12 +45,10 @@ def bind(address: Address) -> socket.socket:
             raise
     except OSError as error:
         advice = {
-            errno.EADDRINUSE: "stop the program that uses the port, or take another one",
-            errno.EACCES: "a port below 1024 needs privileges; take another one",
+            errno.EADDRINUSE: "stop the program that uses the port, or give another port",
+            errno.EACCES: "a port below 1024 needs privileges; give another port",
         }.get(error.errno or 0, "correct host and port")
-        raise BindError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; {advice}, in [server:main] or with port=NUMBER"
-        ) from error
+        raise BindError(f"cannot listen on {host}:{port}: {error.strerror or error}; {advice}") from error
     # gevent's accept loop is woken by the hub and must never wait.
     listener.setblocking(False)
     return listener

@@ -40,6 +40,8 @@ class ServerSection(NamedTuple):
     options: dict[str, Any]
     #: Patterns, relative to the ``.ini`` file; a change of such a file restarts ``socketio-serve-reload``.
     watch_files: tuple[str, ...]
+    #: What ``--browser`` opens; ``None`` is the first address.
+    open_url: str | None = None
 
 
 def parse_section(values: Mapping[str, Any], overrides: Mapping[str, str] | None = None) -> ServerSection:
@@ -79,7 +81,8 @@ def read_section(uri: str, name: str | None, variables: Mapping[str, str]) -> Se
     """Read ``[server:<name>]``, by default ``[server:main]``, of an ``.ini`` file.
 
     Host and port come from ``host=`` and ``port=`` on the command line, or else from the environment
-    (``SOCKETIO_HOST``, ``SOCKETIO_PORT``), or else from the section.
+    (``SOCKETIO_HOST``, ``SOCKETIO_PORT``), or else from the section. ``watch_files`` and ``open_url`` are also read
+    from ``[pserve]``, as ``pserve`` does.
 
     Raises:
         ConfigurationError: no such section, or see :func:`parse_section`.
@@ -98,8 +101,9 @@ def read_section(uri: str, name: str | None, variables: Mapping[str, str]) -> Se
     overrides = {key: value for key in environment if (value := variables.get(key) or environment[key])}
     values = loader.get_settings(section, dict(variables))
     parsed = parse_section(values, overrides)
-    pserve_files = aslist(loader.get_settings("pserve", dict(variables)).get("watch_files", ""), flatten=False)
-    return parsed._replace(watch_files=(*parsed.watch_files, *pserve_files))
+    pserve = loader.get_settings("pserve", dict(variables))
+    pserve_files = aslist(pserve.get("watch_files", ""), flatten=False)
+    return parsed._replace(watch_files=(*parsed.watch_files, *pserve_files), open_url=pserve.get("open_url") or None)
 
 
 def _host(text: str) -> str:

@@ -13,6 +13,7 @@ from argparse import Namespace  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from typing import Any  # noqa: E402
 
+from pyramid.exceptions import ConfigurationError  # noqa: E402
 from pyramid.scripts.common import get_config_loader  # noqa: E402
 
 from .command import explain, parse_arguments  # noqa: E402
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 def serve(app: Any, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, **options: Any) -> None:
     """Serve a WSGI application until SIGINT or SIGTERM; for scripts, in the main thread.
 
-    Importing this module patches the standard library, so import it first.
+    Importing this module patches the standard library, so import it first. Where the script has not configured logging,
+    what is logged from INFO on goes to standard error.
 
     Args:
         app: the WSGI application.
@@ -39,6 +41,8 @@ def serve(app: Any, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, **option
     Raises:
         BindError: the address cannot be listened on.
     """
+    # Who is refused, and why, is logged; without a handler nobody would see it.
+    logging.basicConfig(level=logging.INFO)
     run(app, [bind((host, port))], options)
 
 
@@ -77,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if monitor:
         monitor.report()
     elif arguments.browser:
-        open_browser(url_of(listeners[0]))
+        open_browser(section.open_url or url_of(listeners[0]))
     run(
         app,
         listeners,
@@ -93,9 +97,9 @@ def _load(arguments: Namespace, section: ServerSection) -> tuple[Any, list[socke
     """The application, and the sockets to serve it on."""
     variables = arguments.variables
     loader = get_config_loader(arguments.config_uri)
-    # Stays only where the file says nothing about logging.
-    logging.basicConfig(level={0: logging.WARNING, 1: logging.INFO}.get(arguments.verbose, logging.DEBUG))
-    loader.setup_logging(variables)
+    _set_up_logging(loader, arguments)
+    if arguments.server:
+        log.warning("--server %s is ignored: socketio-serve always serves with its own server", arguments.server)
     if early := imported_too_early():
         log.warning("imported before the standard library was patched, and blocking therefore: %s", ", ".join(early))
     listeners = [_adopt(fd) for fd in arguments.fd] or [bind(address) for address in section.addresses]
@@ -105,6 +109,28 @@ def _load(arguments: Namespace, section: ServerSection) -> tuple[Any, list[socke
         for listener in listeners:
             listener.close()
         raise
+
+
+def _set_up_logging(loader: Any, arguments: Namespace) -> None:
+    """Log as the file says, or else to standard error.
+
+    Raises:
+        ConfigurationError: what the file says about logging cannot be done.
+    """
+    # Stays only where the file says nothing about logging.
+    logging.basicConfig(level={0: logging.WARNING, 1: logging.INFO}.get(arguments.verbose, logging.DEBUG))
+    try:
+        loader.setup_logging(arguments.variables)
+    except Exception as error:
+        # fileConfig runs code that the file names, so anything may come; it looks names up as they stand there.
+        reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        raise ConfigurationError(
+            f"{arguments.config_uri}: logging cannot be set up: {' '.join(reason.split())};"
+            " correct [loggers], [handlers], [formatters] and the sections that they name"
+        ) from error
+    root = logging.getLogger()
+    if arguments.verbose == 0:
+        root.setLevel(max(root.level, logging.WARNING))
 
 
 def _adopt(fd: int) -> socket.socket:

