@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ from .errors import (
 from .evented.timers import Timer
 from .namespace import CONNECTED, Connector, NamespaceSocket
 from .protocol.attachments import PendingPacket
+from .protocol.http import escape
 from .protocol.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, EncodedPacket, SocketPacket
 from .session import Session
 
@@ -32,11 +34,25 @@ log = logging.getLogger(__name__)
 #: Longer names are no namespace, whatever the patterns say.
 _MAX_NAMESPACE_LENGTH: Final = 256
 
+#: Nor are names with control characters: a pattern's ``$`` matches before a newline too.
+_CONTROL_CHARACTER: Final = re.compile("[\x00-\x1f\x7f]")
+
 
 class Connection:
     """The Socket.IO side of one session: decodes what arrives and hands it to the sockets of the namespaces."""
 
-    __slots__ = ("_closed", "_connect", "_full", "_pending", "_refusals", "_timer", "owner", "session", "sockets")
+    __slots__ = (
+        "_closed",
+        "_connect",
+        "_full",
+        "_pending",
+        "_refusals",
+        "_timer",
+        "leaving",
+        "owner",
+        "session",
+        "sockets",
+    )
 
     def __init__(
         self, owner: SocketIO, session: Session, connect: Connector | None, closed: Callable[[], None] | None
@@ -47,7 +63,10 @@ class Connection:
         self.sockets: dict[str, NamespaceSocket] = {}
         self._connect = connect
         self._pending: PendingPacket | None = None
+        #: Since the last time that a namespace let the client in.
         self._refusals = 0
+        #: Workers that still run the application's code for sockets that have ended.
+        self.leaving = 0
         #: How many sockets have a full inbox.
         self._full = 0
         # "No namespace joined within 45 s: the server closes the EIO connection."
@@ -99,8 +118,11 @@ class Connection:
         if isinstance(message, str):
             raise AttachmentError("got plaintext data when reconstructing a packet")
         whole = pending.add(message)
-        if pending.size > self.session.settings.max_message_size:
-            raise PayloadTooLarge("a packet and its attachments are over max_message_size")
+        limit = self.session.settings.max_message_size
+        if pending.size > limit:
+            raise PayloadTooLarge(
+                f"a packet with attachments of {pending.size} bytes, over socketio.max_message_size = {limit}"
+            )
         if whole is not None:
             self._pending = None
         return whole
@@ -121,18 +143,29 @@ class Connection:
 
     def _join(self, packet: SocketPacket) -> None:
         limit = self.owner.settings.max_namespaces
-        if len(self.sockets) >= limit or self._refusals >= limit:
+        if len(self.sockets) + self.leaving >= limit or self._refusals >= limit:
             raise LimitExceeded(f"more than {limit} namespaces")
         name = packet.namespace
-        if len(name) > _MAX_NAMESPACE_LENGTH or self._connect is None:
+        if self._connect is None or len(name) > _MAX_NAMESPACE_LENGTH or _CONTROL_CHARACTER.search(name):
             self.refuse(name, ConnectRefused("Invalid namespace"))
             return
         socket = self.sockets[name] = NamespaceSocket(self, name)
         self.owner.workers.run(partial(socket.connect, self._connect, packet.data))
 
-    def refuse(self, namespace: str, refused: ConnectRefused) -> None:
-        """Send CONNECT_ERROR; the session lives."""
+    def refuse(self, namespace: str, refused: ConnectRefused, client: str = "-") -> None:
+        """Send CONNECT_ERROR; the session lives.
+
+        Args:
+            client: the id that the client would have had, for the log.
+        """
         self._refusals += 1
+        log.info(
+            "session %s: refused client %s in namespace %s: %s",
+            self.session.sid[:6],
+            client,
+            escape(namespace, 100),
+            escape(str(refused.message)),
+        )
         encode = self.session.revision.socket.encode_connect_error
         try:
             packet = encode(namespace, refused.message, refused.data)
@@ -159,12 +192,18 @@ class Connection:
 
     def joined(self) -> None:
         """A namespace let the client in."""
+        self._refusals = 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _connect_timed_out(self) -> None:
         self._timer = None
+        log.info(
+            "session %s: connected to no namespace within socketio.connect_timeout = %g s",
+            self.session.sid[:6],
+            self.owner.settings.connect_timeout,
+        )
         self.session.close(CloseReason.CONNECT_TIMEOUT, 1008)
 
     def closed(self, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from zope.interface import providedBy
 from .errors import CloseReason, ConnectRefused, SessionClosed, SocketIOError
 from .namespace import FAILURES, NamespaceSocket
 from .protocol.http import escape
+from .protocol.jsontext import native
 
 __all__ = ["KeyAssertError", "SocketIOContext", "message", "refusal", "require_connection"]
 
@@ -26,7 +28,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: What reads as ``_`` in a name, so that "cursor:move" finds ``msg_cursor_move``.
 _FOLD: Final = str.maketrans(dict.fromkeys("-:./ ", "_"))
 
-_PREFIXES: Final = ("msg_", "event_")
+#: The later ones win.
+_PREFIXES: Final = ("event_", "msg_")
+
+#: Methods that the package calls besides the handlers.
+_HOOKS: Final = ("connect", "disconnect", "unknown")
 
 #: What a context that takes over from another one takes along.
 _OPTIONS: Final = ("_in_type", "_out_type", "_debug", "_json_dumps", "_json_loads")
@@ -48,7 +54,14 @@ class KeyAssertError(SocketIOError):
 
 
 def message(name: str) -> Callable[[F], F]:
-    """Make a method of a context the handler of the messages and events called exactly ``name``."""
+    """Make a method of a context the handler of the messages and events called exactly ``name``.
+
+    Raises:
+        TypeError: it stands there without its parentheses.
+    """
+    if not isinstance(name, str):
+        where = getattr(name, "__qualname__", repr(name))
+        raise TypeError(f'write @message("name") above {where}: it needs the name of a message in parentheses')
 
     def decorate(method: F) -> F:
         names = (*getattr(method, "_socketio_names", ()), name)
@@ -78,7 +91,8 @@ class SocketIOContext:
     - ``connect()``: the client asks to come in; refuse with :class:`~pyramid_socketio.ConnectRefused` or an
       ``HTTPException``. Runs inside the CONNECT request, with its transaction.
     - ``msg_<type>(msg)`` for ``{type: "<type>", ...}``, and ``msg_<name>(*args)`` for other events. What it returns is
-      the acknowledgement (a tuple: several arguments); a context that it returns takes over.
+      the acknowledgement (a tuple: several arguments); a context that it returns takes over. ``event_<name>`` means the
+      same; where a class has both, ``msg_`` wins.
     - ``unknown(name, *args)``: messages that no method handles.
     - ``disconnect()``: once, however it ended; ``disconnect_reason`` says how.
 
@@ -109,20 +123,32 @@ class SocketIOContext:
     _debug = False
     _json_dumps: Callable[[Any], str | bytes] | None = None
     _json_loads: Callable[[str], Any] | None = None
+    #: What the last handler was called for.
+    _handling: str | None = None
     _over = False
     _finished = False
+    #: Whether ``disconnect`` is over.
+    _told = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         methods: dict[str, str] = {}
         for base in reversed(cls.__mro__):
-            for attribute, value in vars(base).items():
-                for prefix in _PREFIXES:
+            for prefix in _PREFIXES:
+                for attribute in vars(base):
                     if attribute.startswith(prefix) and len(attribute) > len(prefix):
                         methods[attribute[len(prefix) :]] = attribute
+            for attribute, value in vars(base).items():
                 for name in getattr(value, "_socketio_names", ()):
                     methods[name] = attribute
         cls._handlers = {name: method for name, method in methods.items() if callable(getattr(cls, method, None))}
+        for method in (*_HOOKS, *cls._handlers.values()):
+            # Calling one of these runs nothing of it: a `connect` would let everybody in.
+            if _is_lazy(getattr(cls, method)):
+                raise TypeError(
+                    f"{cls.__qualname__}.{method} must not be `async def` nor contain `yield`: "
+                    "handlers are plain functions; they may block"
+                )
 
     def __init__(
         self,
@@ -181,7 +207,7 @@ class SocketIOContext:
     # Sending
 
     def json_default(self, value: Any) -> Any:
-        """JSON for a value that has none, as Pyramid's JSON renderer makes it: ``__json__`` methods and adapters."""
+        """JSON for a value that has none: by ``__json__`` or an adapter of Pyramid's renderer, else its own form."""
         if hasattr(value, "__json__"):
             return value.__json__(self.request)
         renderer = self.request.registry.queryUtility(IRendererFactory, name="json")
@@ -189,7 +215,7 @@ class SocketIOContext:
             adapter = renderer.components.adapters.lookup((providedBy(value),), IJSONAdapter)
             if adapter is not None:
                 return adapter(value, self.request)
-        raise TypeError(f"{type(value).__name__} is not JSON serializable; give it a __json__ method or an adapter")
+        return native(value)
 
     def _event(self, name: str, args: Iterable[Any]) -> list[Any]:
         if self._json_dumps is not None:
@@ -248,6 +274,7 @@ class SocketIOContext:
         Raises:
             AckTimeout: no answer within ``timeout`` seconds.
             SessionClosed: the client is gone.
+            RuntimeError: called by :meth:`connect`, before the client can answer.
         """
         answer = self.io.call(self._event(event, args), timeout, self.json_default)
         return answer[0] if len(answer) == 1 else (answer or None)
@@ -350,7 +377,10 @@ class SocketIOContext:
             context.finish(io.reason)
 
     def on_disconnect(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Call ``callback`` when the client is gone, after :meth:`disconnect`."""
+        """Call ``callback`` when the client is gone, after :meth:`disconnect`; at once when that is over."""
+        if self._told:
+            self._guarded(callback, *args, **kwargs)
+            return
         if self._callbacks is None:
             self._callbacks = []
         self._callbacks.append((callback, args, kwargs))
@@ -366,8 +396,10 @@ class SocketIOContext:
         keys = (elements,) if isinstance(elements, str) else tuple(elements)
         if not isinstance(msg, dict) or any(key not in msg for key in keys):
             kind = msg.get(self._in_type) if isinstance(msg, dict) else None
-            text = f"Msg type '{escape(str(kind), 100)}' should include all those keys: {', '.join(keys)}"
-            raise KeyAssertError(self.error("bad_request", text))
+            if kind is None and gevent.getcurrent() not in (self._greenlets or ()):
+                kind = self._handling  # an event has its name elsewhere
+            what = "The message" if kind is None else f"Msg type '{escape(str(kind), 100)}'"
+            raise KeyAssertError(self.error("bad_request", f"{what} should include all those keys: {', '.join(keys)}"))
 
     def handle_event(self, data: list[Any], wants_ack: bool) -> list[Any] | None:
         """Call the handler of an event; see :class:`pyramid_socketio.namespace.Context`."""
@@ -418,6 +450,7 @@ class SocketIOContext:
                 return self.error("bad_request", f"You need a '{self._in_type}' attribute in your message")
         elif type(name) is not str:
             return self.error("bad_request", "The name of an event is a text")
+        self._handling = name
         method = self._handlers.get(name) or self._handlers.get(name.translate(_FOLD))
         if method is None:
             return self.unknown(name, *args)
@@ -457,6 +490,7 @@ class SocketIOContext:
         if owned:
             gevent.joinall(owned, timeout=self.io.connection.owner.settings.close_timeout)
         self._guarded(self.disconnect)
+        self._told = True
         callbacks, self._callbacks = self._callbacks, None
         for callback, args, kwargs in callbacks or ():
             self._guarded(callback, *args, **kwargs)
@@ -468,6 +502,15 @@ class SocketIOContext:
             pass
         except FAILURES:
             log.exception("%s failed while ending, client %s", type(self).__name__, self.id)
+
+
+def _is_lazy(function: Any) -> bool:
+    """Whether a call of it gives a coroutine or a generator."""
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isgeneratorfunction(function)
+        or inspect.isasyncgenfunction(function)
+    )
 
 
 def refusal(error: HTTPException) -> ConnectRefused:

@@ -10,7 +10,15 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
-from .errors import BadHandshakeMethod, BadRequest, HandshakeError, UnknownSid, UnknownTransport, UnsupportedRevision
+from .errors import (
+    BadHandshakeMethod,
+    BadRequest,
+    CloseReason,
+    HandshakeError,
+    UnknownSid,
+    UnknownTransport,
+    UnsupportedRevision,
+)
 from .evented.timers import Timers
 from .interfaces import CONNECTION
 from .origins import check_origin, cors_headers, preflight_headers
@@ -90,6 +98,13 @@ def parse_query(query: str) -> dict[str, str]:
     return values
 
 
+def _unsupported(eio: str) -> str:
+    """What is wrong with a client that asks for this revision, and what to do about it."""
+    if eio in ("1", "2", "3"):
+        return f"EIO={eio} is socket.io-client 1.x or 2.x, which is not served; use 3.x or 4.x"
+    return f"EIO={eio[:20]} is no revision that is served; socket.io-client 3.x and 4.x send EIO=4"
+
+
 class Engine:
     """The Engine.IO server of one application.
 
@@ -134,7 +149,7 @@ class Engine:
                 raise BadHandshakeMethod
             revision = BY_EIO.get(query.get("EIO", ""))
             if revision is None:
-                raise UnsupportedRevision
+                raise UnsupportedRevision(_unsupported(query.get("EIO", "")))
             if self.closing or len(self.sessions) >= self.settings.max_sessions:
                 why = "shutting down" if self.closing else "socketio.max_sessions"
                 log.warning("refused a client with 503: %s", why)
@@ -149,13 +164,17 @@ class Engine:
             fields = [("Connection", "close"), ("Content-Type", "text/html"), *refused.headers]
             return Answer(refused.status, fields, str(refused).encode())
         except HandshakeError as error:
-            log.info("refused %s: %s", escape(exchange.head.path), escape(str(error)))
+            # A client that is too old never gets in: that is for somebody to change.
+            level = logging.WARNING if isinstance(error, UnsupportedRevision) else logging.INFO
+            peer = environ.get("REMOTE_ADDR", "a local client")
+            log.log(level, "refused %s of %s: %s", escape(exchange.head.path), peer, escape(str(error)))
             return self._error(error, websocket, cors)
 
     def _transport(self, query: Mapping[str, str], websocket: bool) -> str:
         transport = query.get("transport", "")
         if transport not in self.settings.transports:
-            raise UnknownTransport
+            served = " ".join(self.settings.transports)
+            raise UnknownTransport(f"transport={transport[:40]} is not one of socketio.transports = {served}")
         if transport == "websocket" and not websocket:
             raise BadRequest(
                 "transport=websocket without an Upgrade header; a proxy in front has to pass Upgrade and Connection on"
@@ -217,6 +236,10 @@ class Engine:
                 wire, early = exchange.take_over()
                 session.transport = WebSocketTransport(wire, revision, self.settings, session, early)
                 session.listener = self._accept(session, hint)
+                if wire.closed:
+                    # While the application was deciding; the wire has told its earlier owner, and tells nobody again.
+                    session.gone(session.transport, CloseReason.TRANSPORT_ERROR)
+                    return
                 # One segment for the answer and the first packet.
                 wire.send(head + encode_frame(TEXT, session.open_packet([])))
 

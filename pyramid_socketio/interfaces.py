@@ -11,10 +11,21 @@ if TYPE_CHECKING:
 
     from .socketio import SocketIO
 
-__all__ = ["AUTH", "CANNOT_SERVE", "CONNECTION", "SOCKET", "ISocketIOEngine", "ISocketIONamespaces", "engine_for"]
+__all__ = [
+    "ANSWERED",
+    "AUTH",
+    "CANNOT_SERVE",
+    "CONNECTION",
+    "SOCKET",
+    "ISocketIOEngine",
+    "ISocketIONamespaces",
+    "engine_for",
+]
 
 #: The server's connection, which a handshake may take over; missing where the server cannot do that.
 CONNECTION: Final = "pyramid_socketio.connection"
+#: Set when the answer went out before the application returned.
+ANSWERED: Final = "pyramid_socketio.answered"
 #: While a client connects to a namespace: the client's socket of that namespace.
 SOCKET: Final = "socketio"
 #: While a client connects to a namespace: what the client gave as ``auth``, any JSON value; ``None`` without.

@@ -21,6 +21,7 @@ from .errors import (
     SessionClosed,
 )
 from .evented.timers import Timer
+from .protocol.http import escape
 from .protocol.jsontext import Default
 from .protocol.packets import ACK, EVENT, EncodedPacket, SocketPacket
 
@@ -81,7 +82,9 @@ class NamespaceSocket:
         "_acks",
         "_backlog_bytes",
         "_busy",
+        "_calls",
         "_deadline",
+        "_decider",
         "_early",
         "_finished",
         "_full",
@@ -108,6 +111,10 @@ class NamespaceSocket:
         self._inbox: deque[SocketPacket] | None = None
         self._backlog_bytes = 0
         self._busy = False
+        #: How many :meth:`call` wait.
+        self._calls = 0
+        #: The greenlet that runs the application's ``connect``, while it does.
+        self._decider: Any = None
         self._full = False
         self._finished = False
         self._deadline: Timer | None = None
@@ -164,6 +171,7 @@ class NamespaceSocket:
 
         Raises:
             TypeError, ValueError: the data cannot be JSON.
+            LimitExceeded: the client is not in yet, and ``max_queue_packets`` wait for that.
         """
         session = self.engine_session
         revision = session.revision
@@ -180,6 +188,9 @@ class NamespaceSocket:
             # "The server may send events only after its own CONNECT answer."
             if self._early is None:
                 self._early = []
+            limit = self.engine_session.settings.max_queue_packets
+            if len(self._early) >= limit:
+                raise LimitExceeded(f"{limit} packets wait for the end of connect() (socketio.max_queue_packets)")
             self._early.append(encoded)
 
     def request_ack(
@@ -196,7 +207,7 @@ class NamespaceSocket:
 
         Raises:
             SessionClosed: the client is gone.
-            LimitExceeded: ``max_pending_acks`` are waiting.
+            LimitExceeded: ``max_pending_acks`` are waiting; or as in :meth:`send_event`.
         """
         if self.state is _ENDED:
             raise SessionClosed(self.reason or CloseReason.CLIENT)
@@ -209,7 +220,11 @@ class NamespaceSocket:
         self._next_ack = id + 1
         encoded = self.engine_session.revision.socket.encode_event(self.namespace, data, id, default)
         self._acks[id] = answered
-        self._send(encoded)
+        try:
+            self._send(encoded)
+        except LimitExceeded:
+            self.forget_ack(id)
+            raise
         return id
 
     def forget_ack(self, id: int) -> None:
@@ -220,15 +235,23 @@ class NamespaceSocket:
     def call(self, data: list[Any], timeout: float, default: Default | None = None) -> list[Any]:
         """Send an event and wait for its acknowledgement.
 
+        While it waits, the inbox may grow to twice its limits: the answer comes behind what the client sent before.
+
         Returns:
             The arguments of the acknowledgement.
 
         Raises:
             AckTimeout: it did not come within ``timeout`` seconds.
             SessionClosed: the client is gone.
+            RuntimeError: called by the application's ``connect``.
         """
+        if self._decider is getcurrent():
+            raise RuntimeError("call() inside connect() would wait for ever: the client can answer when it is in")
         result = AsyncResult()
         id = self.request_ack(data, result, default)
+        self._calls += 1
+        if self._full and not self._over_limits():
+            self._read_on()
         timer = gevent.Timeout.start_new(timeout)
         try:
             answer: list[Any] | None = result.get()
@@ -238,6 +261,7 @@ class NamespaceSocket:
             raise AckTimeout(f"no acknowledgement of {data[0]!r} within {timeout} s") from None
         finally:
             timer.close()
+            self._calls -= 1
             self.forget_ack(id)
         if answer is None:
             raise SessionClosed(self.reason or CloseReason.CLIENT)
@@ -261,19 +285,27 @@ class NamespaceSocket:
             return True
         # The handler is slow. What it has not come to is limited by letting the client wait.
         self._backlog_bytes += packet.size
-        settings = self.engine_session.settings
-        if not self._full and (
-            len(inbox) > settings.max_inbox_packets or self._backlog_bytes > settings.max_inbox_bytes
-        ):
+        if not self._full and self._over_limits():
             self._full = True
             self.connection.pause()
         return False
 
+    def _over_limits(self) -> bool:
+        settings = self.engine_session.settings
+        factor = 2 if self._calls else 1
+        return (
+            len(self._inbox or ()) > factor * settings.max_inbox_packets
+            or self._backlog_bytes > factor * settings.max_inbox_bytes
+        )
+
     def _make_room(self) -> None:
         self._backlog_bytes = 0
         if self._full:
-            self._full = False
-            self.connection.resume()
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self._full = False
+        self.connection.resume()
 
     def drain(self) -> None:
         """Handle what is in the inbox, one packet at a time, in order. Runs in a worker."""
@@ -290,7 +322,7 @@ class NamespaceSocket:
                     if not self._finished:
                         answer = self.context.handle_event(packet.data, packet.id is not None)  # type: ignore[union-attr]
                         if packet.id is not None and self.state is CONNECTED:
-                            self._acknowledge(packet.id, answer)
+                            self._acknowledge(packet.id, packet.data[0], answer)
                 elif packet is _END:
                     self._finish()
                 elif not self._finished:
@@ -303,17 +335,20 @@ class NamespaceSocket:
         finally:
             self._inbox = None
             self._busy = False
-            if self._backlog_bytes:
+            if self.state is _ENDED:
+                self.connection.leaving -= 1
+            if self._full or self._backlog_bytes:
                 self._make_room()
 
-    def _acknowledge(self, id: int, answer: list[Any] | None) -> None:
+    def _acknowledge(self, id: int, event: Any, answer: list[Any] | None) -> None:
         context = self.context
         encode = self.engine_session.revision.socket.encode_ack
         try:
             encoded = encode(self.namespace, id, answer or [], getattr(context, "json_default", None))
         except FAILURES as error:
             assert context is not None
-            encoded = encode(self.namespace, id, context.fail("the acknowledgement of a message", error))
+            what = f"the acknowledgement of {escape(repr(event), 100)}"
+            encoded = encode(self.namespace, id, context.fail(what, error))
         self.connection.send(encoded)
 
     def acknowledged(self, packet: SocketPacket) -> bool:
@@ -329,7 +364,8 @@ class NamespaceSocket:
             # Past the inbox: the handler that waits for it may be the one that the inbox waits for.
             answered.set(packet.data)
             return False
-        return self.put(SocketPacket(ACK, self.namespace, partial(self._call_back, answered, packet.data)))
+        call_back = partial(self._call_back, answered, packet.data)
+        return self.put(SocketPacket(ACK, self.namespace, call_back, size=packet.size))
 
     def _call_back(self, answered: Callable[..., None], arguments: list[Any]) -> None:
         context = self.context
@@ -346,24 +382,30 @@ class NamespaceSocket:
     def connect(self, connect: Connector, auth: Any) -> None:
         """Ask the application whether the client may come in. Runs in a worker."""
         connection = self.connection
+        self._decider = getcurrent()
         try:
             context = connect(self, auth)
         except ConnectRefused as refused:
-            self._refuse(refused)
+            self._turn_away(refused)
             return
         except GreenletExit:
-            self._refuse(ConnectRefused())
+            self._turn_away(ConnectRefused())
             return
         except FAILURES:
             log.exception("unexpected error while connecting to %s", self.namespace)
-            self._refuse(ConnectRefused("Internal server error", {"status": 500}))
+            self._turn_away(ConnectRefused("Internal server error", {"status": 500}))
             return
+        finally:
+            self._decider = None
         self.context = context
         if self.state is _ENDED:
             # The client went away while the application was still deciding.
             connection.owner.ending += 1
             context.stop()
-            self._finish()
+            try:
+                self._finish()
+            finally:
+                connection.leaving -= 1
             return
         self.state = CONNECTED
         connection.joined()
@@ -374,10 +416,15 @@ class NamespaceSocket:
             for encoded in early:
                 connection.send(encoded)
 
+    def _turn_away(self, refused: ConnectRefused) -> None:
+        """The application has decided: no."""
+        self._refuse(refused)
+        self.connection.leaving -= 1
+
     def _refuse(self, refused: ConnectRefused) -> None:
         if self.state is _CONNECTING:
             self.end(CloseReason.SERVER)
-            self.connection.refuse(self.namespace, refused)
+            self.connection.refuse(self.namespace, refused, self.id)
 
     def end(self, reason: str) -> None:
         """The client leaves the namespace, for whatever reason. Runs no application code; called anywhere."""
@@ -387,6 +434,7 @@ class NamespaceSocket:
         self.reason = reason
         connection = self.connection
         connection.sockets.pop(self.namespace, None)
+        connection.leaving += 1  # until `connect`, or the `drain` that comes to the end, is over
         self._early = None
         acks, self._acks = self._acks, None
         for answered in (acks or {}).values():
@@ -408,9 +456,17 @@ class NamespaceSocket:
         else:
             # What the client sent before comes first; but a handler that blocks does not keep the end away for long.
             self._deadline = owner.timers.schedule(
-                owner.settings.close_timeout, partial(owner.workers.run, self._finish)
+                owner.settings.close_timeout, partial(owner.workers.run, self._finish_early)
             )
             self._make_room()  # the other namespaces need not wait for that handler
+
+    def _finish_early(self) -> None:
+        """The end, while a handler still blocks."""
+        self.connection.leaving += 1
+        try:
+            self._finish()
+        finally:
+            self.connection.leaving -= 1
 
     def _finish(self) -> None:
         if self._finished:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -87,7 +88,7 @@ class Session:
         self._forget = forget
         self.state = OPEN
         self._heartbeat = Heartbeat(settings.ping_interval, settings.ping_timeout, monotonic())
-        self._timer = timers.schedule(settings.ping_interval, self._beat)
+        self._timer = self._schedule(settings.ping_interval, self._beat)
         self._candidate: WebSocketTransport | None = None
         self._upgrade_timer: Timer | None = None
         self._noops: Timer | None = None
@@ -114,6 +115,22 @@ class Session:
     def resume(self) -> None:
         self.transport.resume()
 
+    # Timers
+
+    def _schedule(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """A timer of this session: an error in its callback ends the session, which nothing else might do."""
+        return self.timers.schedule(delay, partial(self._run_timer, callback))
+
+    def _run_timer(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:
+            log.exception("session %s: unexpected error in a timer", self.sid[:6])
+            try:
+                self.transport.abort()
+            finally:
+                self._finish(CloseReason.TRANSPORT_ERROR)
+
     # Heartbeat
 
     def _beat(self) -> None:
@@ -127,7 +144,7 @@ class Session:
             log.info("session %s: ping timeout", self.sid[:6])
             self._end(CloseReason.PING_TIMEOUT, 1011)
             return
-        self._timer = self.timers.schedule(max(self._heartbeat.next_deadline() - now, 0.001), self._beat)
+        self._timer = self._schedule(max(self._heartbeat.next_deadline() - now, 0.001), self._beat)
 
     def _packet(self, type: int, data: bytes = b"") -> bytes:
         packet: bytes = self.revision.engine.encode_packet(type, data)
@@ -183,7 +200,7 @@ class Session:
         if self.settings.ping_interval < self.settings.ping_timeout:
             # The timer stands at the end of the time-out, and the next ping is due before.
             self._timer.cancel()
-            self._timer = self.timers.schedule(self._heartbeat.next_deadline() - now, self._beat)
+            self._timer = self._schedule(self._heartbeat.next_deadline() - now, self._beat)
 
     def failed(self, transport: Transport, error: ProtocolError) -> None:
         if transport is self.transport:
@@ -241,7 +258,7 @@ class Session:
             return
         self.state = UPGRADING
         self._candidate = candidate
-        self._upgrade_timer = self.timers.schedule(self.settings.upgrade_timeout, self._upgrade_timed_out)
+        self._upgrade_timer = self._schedule(self.settings.upgrade_timeout, self._upgrade_timed_out)
 
     def _upgrade_timed_out(self) -> None:
         self._abandon(1008, "upgrade timeout")
@@ -271,7 +288,7 @@ class Session:
         """End the waiting poll, again and again, so that the client can finish polling."""
         if isinstance(self.transport, PollingTransport):
             self.transport.answer_noop()
-        self._noops = self.timers.schedule(_NOOP_INTERVAL, self._send_noops)
+        self._noops = self._schedule(_NOOP_INTERVAL, self._send_noops)
 
     def _switch(self, candidate: WebSocketTransport) -> None:
         """The client has stopped polling: what is queued goes over the WebSocket, in order."""
@@ -320,7 +337,7 @@ class Session:
         if isinstance(transport, PollingTransport) and not transport.waiting and reason != CloseReason.CLIENT:
             self.state = CLOSING
             self._timer.cancel()
-            self._timer = self.timers.schedule(_LINGER, self._lingered)
+            self._timer = self._schedule(_LINGER, self._lingered)
             transport.resume()
             self.listener.closed(reason)
             return

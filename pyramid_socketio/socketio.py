@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 import gevent
 
@@ -20,6 +21,10 @@ from .session import Session
 from .settings import Settings
 
 __all__ = ["SocketIO"]
+
+
+#: Seconds for the next poll of a client that does not know of the shutdown yet. Clients poll again at once.
+_LAST_POLL: Final = 1.0
 
 
 class SocketIO:
@@ -85,7 +90,7 @@ class SocketIO:
     def shutdown(self) -> None:
         """Tell every client that the server goes away, and run every ``disconnect``; returns when all have run.
 
-        Bounded by ``drain_timeout``.
+        Bounded by ``drain_timeout``. A client between two polls has a moment for the next one, which tells it.
         """
         self.engine.closing = True
         with gevent.Timeout(self.settings.drain_timeout, False):
@@ -93,6 +98,8 @@ class SocketIO:
                 session.close(CloseReason.SHUTDOWN, 1001)
                 if count % 100 == 99:
                     gevent.sleep(0)  # in batches: the loop writes, and handlers run
-            while self.ending:
+            patience = monotonic() + _LAST_POLL
+            # What is left of the sessions are those that have last words to be fetched.
+            while self.ending or (self.engine.sessions and monotonic() < patience):
                 gevent.sleep(0.005)
         self.workers.close()

@@ -131,8 +131,19 @@ def test_other_resource_and_route_prefix(dist: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "client", ["/does/not/exist", "does/not/exist", "pyramid_socketio:config", "no_such_package:x"]
+    ("client", "why"),
+    [
+        ("/does/not/exist", "there is no socket.io.js"),
+        ("does/not/exist", "there is no socket.io.js"),
+        ("pyramid_socketio:config", "there is no socket.io.js"),
+        ("no_such_package:x", "the package 'no_such_package' cannot be imported"),
+        (":x", "the package '' cannot be imported"),
+    ],
 )
-def test_a_directory_without_a_client(client: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"socketio.client|no_such_package"):
+def test_a_directory_without_a_client(client: str, why: str) -> None:
+    with pytest.raises(ConfigurationError) as info:
         make_app(client)
+    # Pyramid adds the line that configured it.
+    assert info.value.etype is ConfigurationError
+    assert f": socketio.client = {client}: {why}" in str(info.value)
+    assert "; it must be the directory dist of the npm package socket.io-client\n" in str(info.value)

@@ -75,6 +75,14 @@ def test_introspection(config: Configurator) -> None:
     assert [view.action_info.file for view in views] == [__file__]
 
 
+def test_the_decorator_needs_its_parentheses() -> None:
+    with pytest.raises(TypeError, match=r'write @socketio_context\("/pattern"\) above Forgotten'):
+
+        @socketio_context  # type: ignore[arg-type]
+        class Forgotten(SocketIOContext):
+            pass
+
+
 def test_dotted_name_and_default_pattern(config: Configurator) -> None:
     config.add_socketio_context(f"{__name__}.Chat")
     config.commit()

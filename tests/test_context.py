@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from pyramid_socketio.errors import AckTimeout, CloseReason, SessionClosed
 from pyramid_socketio.interfaces import CANNOT_SERVE
 from pyramid_socketio.manage import socketio_manage
 from pyramid_socketio.protocol.jsontext import dumps
+from pyramid_socketio.protocol.socketio_v5 import encode_event
 from pyramid_socketio.settings import Settings
 from tests.conftest import DEADLINE
 
@@ -250,6 +252,22 @@ def test_handlers_are_inherited_and_can_be_taken_back() -> None:
     assert connected(Chat)[0].handle_event(["mixed"], True)[0]["error"] == "unknown_command"
 
 
+def test_msg_wins_over_event() -> None:
+    class Both(SocketIOContext):
+        def msg_a(self) -> str:
+            return "msg"
+
+        def event_a(self) -> str:
+            return "event"
+
+    class Below(Both):
+        def event_a(self) -> str:
+            return "below"
+
+    assert connected(Both)[0].handle_event(["a"], True) == ["msg"]
+    assert connected(Below)[0].handle_event(["a"], True) == ["below"]
+
+
 def test_other_keys_for_the_type() -> None:
     context, socket = connected(Chat, in_type="cmd", out_type="what")
     assert context.handle_event(["message", {"cmd": "say"}], True) == ["say", {"cmd": "say"}]
@@ -371,6 +389,64 @@ def test_assert_keys_in_a_greenlet_ends_it(caplog: pytest.LogCaptureFixture) -> 
     context.spawn(context.assert_keys, {}, "a").join(DEADLINE)
     assert [sent[1]["error"] for sent in socket.sent] == ["bad_request"]
     assert logged(caplog) == []
+
+
+def test_assert_keys_names_the_event() -> None:
+    class Careful(SocketIOContext):
+        def msg_keys(self, msg: Any) -> None:
+            self.assert_keys(msg, "a")
+
+        def msg_later(self, msg: Any) -> None:
+            self.spawn(self.assert_keys, msg, "a").join(DEADLINE)
+
+    context, socket = connected(Careful)
+    for data in (["keys", {}], ["keys", "text"], ["later", {}], ["keys", {"type": "own"}]):
+        context.handle_event(data, False)
+    assert [sent[1]["msg"] for sent in socket.sent] == [
+        "Msg type 'keys' should include all those keys: a",
+        "Msg type 'keys' should include all those keys: a",
+        # By the time that it runs, another event may be handled.
+        "The message should include all those keys: a",
+        "Msg type 'own' should include all those keys: a",
+    ]
+
+
+def test_message_needs_its_parentheses() -> None:
+    def move(self: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=r'write @message\("name"\) above .*move'):
+        message(move)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r'write @message\("name"\) above 5'):
+        message(5)  # type: ignore[arg-type]
+
+
+def lazy_functions() -> dict[str, Any]:
+    """Functions of which a call runs nothing; new ones, because ``message`` marks them."""
+
+    async def coroutine(self: Any) -> None: ...
+
+    def generator(self: Any) -> Iterator[int]:
+        yield 1
+
+    async def asynchronous_generator(self: Any) -> Any:
+        yield 1
+
+    return {function.__name__: function for function in (coroutine, generator, asynchronous_generator)}
+
+
+@pytest.mark.parametrize("kind", lazy_functions())
+@pytest.mark.parametrize("name", ["msg_x", "event_x", "exact", "connect", "disconnect", "unknown"])
+def test_handlers_are_plain_functions(name: str, kind: str) -> None:
+    function = lazy_functions()[kind]
+    method = message("x y")(function) if name == "exact" else function
+    with pytest.raises(
+        TypeError, match=rf"^Wrong\.{name} must not be .*: handlers are plain functions; they may block$"
+    ):
+        type("Wrong", (SocketIOContext,), {name: method})
+
+
+def test_other_methods_may_be_anything() -> None:
+    assert type("Right", (SocketIOContext,), lazy_functions())
 
 
 def test_key_assert_error_has_a_text() -> None:
@@ -596,6 +672,23 @@ def test_the_end_runs_everything_once_and_in_order(ending: type[Ending], caplog:
     gevent.sleep(0)
     assert sorted(map(str, ending.notes)) == sorted(["('a', 'transport error')", "callback", "greenlet", "{'x': 1}"])
     assert logged(caplog) == ["Fresh failed while ending, client me"]
+
+
+def test_a_callback_that_comes_after_the_end_is_called_at_once() -> None:
+    called: list[str] = []
+
+    class Late(SocketIOContext):
+        def disconnect(self) -> None:
+            self.on_disconnect(called.append, "from disconnect")
+            called.append("disconnect")
+
+    context, socket = connected(Late)
+    context.on_disconnect(context.on_disconnect, called.append, "from a callback")
+    socket.end()
+    socket.finish()
+    assert called == ["disconnect", "from a callback", "from disconnect"]
+    context.on_disconnect(called.append, "too late")
+    assert called[-1] == "too late"
 
 
 @pytest.mark.parametrize("error", [gevent.Timeout(1), ValueError(), gevent.GreenletExit()])
@@ -827,3 +920,30 @@ def test_the_top_level_has_what_it_says() -> None:
     assert all(getattr(pyramid_socketio, name) for name in pyramid_socketio.__all__)
     with pytest.raises(AttributeError, match="nonsense"):
         _ = pyramid_socketio.nonsense
+
+
+@dataclasses.dataclass
+class Account:
+    name: str
+    secret: str
+
+    def __json__(self, request: Any) -> dict[str, str]:
+        return {"name": self.name}
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+
+def test_what_an_application_says_about_a_class_comes_before_its_obvious_form() -> None:
+    default = connected(SocketIOContext)[0].json_default
+    assert encode_event("/", ["a", Account("ada", "hunter2")], None, default)[0] == b'2["a",{"name":"ada"}]'
+    mixed = ["a", Point(1), date(2026, 1, 2), b"x", Account("ada", "hunter2")]
+    assert encode_event("/", mixed, None, default)[0] == (
+        b'51-["a",{"x":1},"2026-01-02",{"_placeholder":true,"num":0},{"name":"ada"}]'
+    )
+    # 2**70 is beyond orjson: everything is written the slow way.
+    assert encode_event("/", [2**70, Account("ada", "hunter2")], None, default)[0] == (
+        b'2[1180591620717411303424,{"name":"ada"}]'
+    )

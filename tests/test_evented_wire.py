@@ -423,6 +423,12 @@ class TestEnd:
         assert ends.losses == []
         assert len(timers) == 0
 
+    def test_abort_of_a_wire_that_is_paused(self, ends: Ends) -> None:
+        """Who asks whether it is the pause that keeps data away must not wait for its end."""
+        ends.wire.pause()
+        ends.wire.abort()
+        assert not ends.wire.paused
+
     def test_abort_while_receiving(self, ends: Ends) -> None:
         ends.wire.receive = lambda data: ends.wire.abort()
         ends.peer.send(b"a")
@@ -456,3 +462,17 @@ class TestEnd:
         finally:
             gc.enable()
         assert len(timers) == 0
+
+
+def test_an_error_in_a_deferred_call_ends_the_connection(ends: Ends, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(text: str) -> None:
+        raise ValueError(text)
+
+    ends.wire.defer(ends.received.append, b"fine")
+    ends.wire.defer(fail, "a mistake")
+    assert ends.received == []
+    turn_until(lambda: ends.losses)
+    assert ends.received == [b"fine"]
+    assert ends.wire.closed
+    assert [str(error) for error in ends.losses] == ["a mistake"]
+    assert [record.levelno for record in caplog.records if record.exc_info] == [logging.ERROR]

@@ -59,6 +59,7 @@ class RecordingTransport:
 
 class RecordingSession:
     def __init__(self, settings: Settings) -> None:
+        self.sid = "secret of session and server"
         self.revision = EIO4
         self.settings = settings
         self.transport = RecordingTransport()
@@ -217,6 +218,7 @@ def test_auth_reaches_the_connector() -> None:
     ],
 )
 def test_refusals(error: BaseException, packet: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     allowed = False
 
     def connect(socket: NamespaceSocket, auth: Any) -> Any:
@@ -232,11 +234,14 @@ def test_refusals(error: BaseException, packet: str, caplog: pytest.LogCaptureFi
     data = getattr(error, "data", None)
     foreseen = isinstance(error, (ConnectRefused, gevent.GreenletExit)) and type(data) is not object
     assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == (0 if foreseen else 1)
+    (line,) = [text for text in caplog.messages if text.startswith("session secret: refused client ")]
+    assert line.endswith(f" in namespace /: {json.loads(packet[2:])['message']}")
     allowed = True
     assert client.join().io.connected()
 
 
-def test_unknown_namespaces() -> None:
+def test_unknown_namespaces(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     client = Client(make_owner(connect=None))
     assert client.receive("0", "0/nope,") is None
     assert client.packets == ['44{"message":"Invalid namespace"}', '44/nope,{"message":"Invalid namespace"}']
@@ -244,6 +249,11 @@ def test_unknown_namespaces() -> None:
     name = "/" + 300 * "a"
     client.receive(f"0{name},")
     assert client.packets == ["44" + name + ',{"message":"Invalid namespace"}']
+    assert caplog.messages == [
+        "session secret: refused client - in namespace /: Invalid namespace",
+        "session secret: refused client - in namespace /nope: Invalid namespace",
+        f"session secret: refused client - in namespace {name[:97]}...: Invalid namespace",
+    ]
 
 
 def test_too_many_namespaces_or_refusals() -> None:
@@ -253,6 +263,75 @@ def test_too_many_namespaces_or_refusals() -> None:
     client = Client(make_owner(connect=None, max_namespaces=2))
     assert client.receive("0/a,", "0/a,") is None
     assert isinstance(client.receive("0/a,"), LimitExceeded)
+
+
+def test_a_client_that_gets_in_starts_anew_with_its_refusals() -> None:
+    def connect(socket: NamespaceSocket, auth: Any) -> Any:
+        if socket.namespace == "/closed":
+            raise ConnectRefused
+        return RecordingContext(socket)
+
+    client = Client(make_owner(connect, max_namespaces=2))
+    for _ in range(3):
+        for packet in ("0/closed,", "0/open,", "1/open,"):
+            assert client.receive(packet) is None
+
+
+@pytest.mark.parametrize("name", ["/\n", "/room\n", "/a\0b", "/\x1f", "/\x7f"])
+def test_names_with_control_characters(client: Client, name: str) -> None:
+    assert client.receive(f"0{name},") is None
+    assert client.packets == [f'44{name},{{"message":"Invalid namespace"}}']
+
+
+@pytest.mark.parametrize("verdict", ["in", "out"])
+def test_what_still_runs_for_namespaces_that_the_client_has_left_counts(verdict: str) -> None:
+    """Otherwise joining and leaving makes as many greenlets as the client likes."""
+    decided = Event()
+    running = 0
+
+    def connect(socket: NamespaceSocket, auth: Any) -> Any:
+        nonlocal running
+        running += 1
+        decided.wait(DEADLINE)
+        if verdict == "out":
+            raise ConnectRefused
+        return RecordingContext(socket)
+
+    client = Client(make_owner(connect, max_namespaces=3))
+    assert client.receive(*3 * ("0/slow,", "1/slow,")) is None
+    assert isinstance(client.receive("0/slow,"), LimitExceeded)
+    assert running == 3
+    decided.set()
+    turns()
+    assert client.connection.leaving == 0
+    assert client.receive("0/slow,") is None
+
+
+@pytest.mark.parametrize("what", ["handler", "disconnect"])
+def test_slow_ends_count_as_namespaces(what: str) -> None:
+    release = Event()
+
+    class Slow(RecordingContext):
+        def handle_event(self, data: list[Any], wants_ack: bool) -> list[Any] | None:
+            if what == "handler":
+                release.wait(DEADLINE)
+            return None
+
+        def finish(self, reason: str) -> None:
+            if what == "disconnect":
+                release.wait(DEADLINE)
+
+    owner = make_owner(lambda socket, auth: Slow(socket), max_namespaces=3)
+    client = Client(owner)
+    for _ in range(3):
+        assert client.receive("0/slow,") is None
+        assert client.receive('2/slow,["a"]', "1/slow,") is None
+    wait_until(lambda: what == "disconnect" or owner.ending == 0)
+    assert isinstance(client.receive("0/slow,"), LimitExceeded)
+    release.set()
+    turns()
+    assert client.connection.leaving == 0
+    assert client.receive("0/slow,") is None
 
 
 @pytest.mark.parametrize("packet", ["0", '4{"message":"x"}', '2/other,["a"]', "1/other,", "3/other,1[]"])
@@ -325,7 +404,8 @@ def test_the_application_ends_a_client_that_is_not_in_yet() -> None:
     assert contexts[0].told == ["stop", "finish: server"]
 
 
-def test_the_first_namespace_stops_the_connect_timer() -> None:
+def test_the_first_namespace_stops_the_connect_timer(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     owner = make_owner(connect_timeout=0.01)
     idle, joined = Client(owner), Client(owner)
     joined.join()
@@ -333,6 +413,7 @@ def test_the_first_namespace_stops_the_connect_timer() -> None:
     assert idle.session.closed_with == ("connect timeout", 1008)
     assert joined.session.closed_with is None
     assert len(owner.timers) == 0
+    assert caplog.messages == ["session secret: connected to no namespace within socketio.connect_timeout = 0.01 s"]
 
 
 def test_events_that_are_sent_before_the_answer_come_after_it() -> None:
@@ -347,6 +428,40 @@ def test_events_that_are_sent_before_the_answer_come_after_it() -> None:
         '42["early",1',
         '420["asked"]',
     ]
+
+
+def test_what_is_sent_before_the_answer_has_a_bound() -> None:
+    errors: list[type[BaseException]] = []
+
+    def connect(socket: NamespaceSocket, auth: Any) -> Any:
+        socket.send_event(["a"])
+        socket.send_event(["b"])
+        for send in (lambda: socket.send_event(["c"]), lambda: socket.request_ack(["c"], print)):
+            with pytest.raises(LimitExceeded, match="socketio.max_queue_packets") as caught:
+                send()
+            errors.append(caught.type)
+        assert socket._acks == {}
+        return RecordingContext(socket)
+
+    client = Client(make_owner(connect, max_queue_packets=2))
+    client.receive("0")
+    assert errors == 2 * [LimitExceeded]
+    assert client.packets[1:] == ['42["a"]', '42["b"]']
+
+
+def test_call_while_the_application_decides_fails_at_once() -> None:
+    later: list[Any] = []
+
+    def connect(socket: NamespaceSocket, auth: Any) -> Any:
+        later.append(gevent.spawn(socket.call, ["q"], DEADLINE))
+        with pytest.raises(RuntimeError, match="inside connect"):
+            socket.call(["q"], DEADLINE)
+        return RecordingContext(socket)
+
+    client = Client(make_owner(connect))
+    client.receive("0")
+    client.receive("30[1]")
+    assert later[0].get(timeout=DEADLINE) == [1], "a greenlet may wait"
 
 
 # Events
@@ -375,7 +490,7 @@ def test_an_ack_that_cannot_be_sent(client: Client, answer: list[Any]) -> None:
     context = client.join()
     context.handler = lambda data: answer if data == ["a"] else ["fine"]
     assert client.receive('21["a"]', '22["b"]') is None
-    assert context.told == [("the acknowledgement of a message", TypeError)]
+    assert context.told == [("the acknowledgement of 'a'", TypeError)]
     assert client.packets == ['431[{"type":"error","error":"internal_error"}]', '432["fine"]']
 
 
@@ -610,6 +725,62 @@ def test_bytes_fill_an_inbox_too() -> None:
     release.set()
     turns()
     assert client.session.flow == ["pause", "resume"]
+
+
+def test_acknowledgements_fill_an_inbox_too() -> None:
+    client = Client(make_owner(max_inbox_packets=2, max_inbox_bytes=1000))
+    context = client.join()
+    release = Event()
+
+    def handler(data: list[Any]) -> None:
+        release.wait(DEADLINE)
+
+    context.handler = handler
+    called: list[Any] = []
+    for _ in range(4):
+        context.io.request_ack(["q"], lambda *args: called.append(args))
+    client.receive('2["a"]')
+    client.receive("30[]", "31[]", "32[]")
+    assert client.session.flow == ["pause"]
+    release.set()
+    turns()
+    assert len(called) == 3
+    assert client.session.flow == ["pause", "resume"]
+    release.clear()
+    client.receive('2["a"]')
+    client.receive(f'33["{2000 * "a"}"]')
+    assert client.session.flow == ["pause", "resume", "pause"]
+    release.set()
+    turns()
+    assert client.session.flow == ["pause", "resume", "pause", "resume"]
+
+
+def test_a_call_reads_on_behind_a_full_inbox() -> None:
+    client = Client(make_owner(max_inbox_packets=2))
+    context = client.join()
+    release = Event()
+    answers: list[Any] = []
+
+    def handler(data: list[Any]) -> None:
+        if data == ["ask"]:
+            release.wait(DEADLINE)
+            answers.append(context.io.call(["q"], DEADLINE))
+
+    context.handler = handler
+    client.receive('2["ask"]', *3 * ('2["m"]',))
+    client.receive('2["m"]')
+    assert client.session.flow == ["pause"]
+    release.set()
+    turns()
+    assert client.session.flow == ["pause", "resume"], "the answer is behind what waits"
+    client.receive('2["m"]')
+    assert client.session.flow == ["pause", "resume", "pause"], "twice the limit is the end of it"
+    with pytest.raises(AckTimeout):
+        context.io.call(["again"], 0.001)
+    assert client.session.flow == ["pause", "resume", "pause"]
+    client.receive("30[1]")
+    assert answers == [[1]]
+    assert client.session.flow == ["pause", "resume", "pause", "resume"]
 
 
 def test_another_namespace_does_not_open_what_a_full_inbox_has_closed() -> None:

@@ -68,7 +68,13 @@ class ClientFiles:
 
 def _directory(client: str) -> str:
     is_asset = ":" in client and not os.path.isabs(client)
-    directory = AssetResolver(None).resolve(client).abspath() if is_asset else os.path.abspath(client)
+    try:
+        directory = AssetResolver(None).resolve(client).abspath() if is_asset else os.path.abspath(client)
+    except (ImportError, ValueError) as error:
+        package = client.partition(":")[0]
+        raise ConfigurationError(
+            f"socketio.client = {client}: the package {package!r} cannot be imported ({error}); it must be {_HELP}"
+        ) from error
     if not os.path.isfile(os.path.join(directory, "socket.io.js")):
         raise ConfigurationError(f"socketio.client = {client}: there is no socket.io.js; it must be {_HELP}")
     return directory

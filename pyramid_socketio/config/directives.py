@@ -104,7 +104,13 @@ def socketio_context(pattern: str = "/", **arguments: Any) -> Callable[[Context]
     Args:
         pattern: see :func:`add_socketio_context`, as for all other arguments.
         arguments: ``permission``, ``factory`` and predicates.
+
+    Raises:
+        TypeError: it stands there without its parentheses.
     """
+    if isinstance(pattern, type):
+        # Without this the class would become a function, and no scan would find it.
+        raise TypeError(f'write @socketio_context("/pattern") above {pattern.__name__}: it needs its parentheses')
 
     def decorate(context: Context) -> Context:
         def register(scanner: Any, _name: str, _context: Any) -> None:

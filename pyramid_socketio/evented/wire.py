@@ -137,6 +137,17 @@ class Wire:
         else:
             self._lose(None)
 
+    def defer(self, callback: Callable[..., None], *args: Any) -> None:
+        """Call ``callback`` at the next turn of the loop; an error in it ends this connection, as in ``receive``."""
+        get_hub().loop.run_callback(self._run_deferred, callback, args)
+
+    def _run_deferred(self, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
+        try:
+            callback(*args)
+        except Exception as error:
+            log.exception("unexpected error in a deferred call")
+            self._lose(error)
+
     def _lose(self, error: BaseException | None) -> None:
         if self.sock is None:
             return
@@ -289,6 +300,7 @@ class Wire:
             return
         self.sock = None
         self.closing = True
+        self.paused = False
         # Watchers first: an event loop must not watch a descriptor that is closed, and may be somebody else's soon.
         self._reader.stop()
         self._reader.close()

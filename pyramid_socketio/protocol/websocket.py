@@ -291,7 +291,9 @@ class FrameParser:
             if first < _FIRST_CONTROL:
                 held = 0 if message is None else len(message.data)
                 if held + length > self._max_message_size:
-                    raise PayloadTooLarge("a message is too large")
+                    raise PayloadTooLarge(
+                        f"a message of {held + length} bytes, over socketio.max_message_size = {self._max_message_size}"
+                    )
             end = start + length
             if end > size:
                 self._missing = end - size

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gevent.event import Event
 
@@ -13,7 +13,7 @@ from ..errors import HTTPError
 if TYPE_CHECKING:
     from .connection import HTTPConnection
 
-__all__ = ["ClientGone", "RequestBody"]
+__all__ = ["BodyCollector", "BodyReceiver", "ClientGone", "RequestBody"]
 
 #: Bytes that wait for the application, above which reading stops.
 _BUFFER_SIZE: Final = 262_144
@@ -24,6 +24,58 @@ _DISCARD_SIZE: Final = 65_536
 
 class ClientGone(ConnectionResetError):
     """The client went away before its request was answered. Of no interest in a log."""
+
+
+class BodyReceiver(Protocol):
+    """Whom the connection tells about the body of a request."""
+
+    def feed(self, data: bytes) -> None:
+        """A piece arrived."""
+
+    def end(self) -> None:
+        """All has arrived."""
+
+    def fail(self, status: int) -> None:
+        """It will not come; ``status`` is what to answer, 0 where the client is gone."""
+
+
+class BodyCollector:
+    """A body that is wanted whole.
+
+    Args:
+        limit: bytes; with more, ``done`` gets ``None``.
+        failed: called with the status to answer instead of ``done``. Neither is called where the client is gone.
+    """
+
+    __slots__ = ("_done", "_failed", "_limit", "_pieces", "_size")
+
+    def __init__(self, limit: int, done: Callable[[bytes | None], None], failed: Callable[[int], None]) -> None:
+        self._limit = limit
+        self._failed = failed
+        self._done: Callable[[bytes | None], None] | None = done
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._limit:
+            self._finish(None)
+        else:
+            self._pieces.append(data)
+
+    def end(self) -> None:
+        self._finish(b"".join(self._pieces))
+
+    def fail(self, status: int) -> None:
+        if status and self._done is not None:
+            self._done = None
+            self._failed(status)
+
+    def _finish(self, body: bytes | None) -> None:
+        done, self._done = self._done, None
+        self._pieces.clear()
+        if done is not None:
+            done(body)
 
 
 class RequestBody(io.RawIOBase):
@@ -47,7 +99,6 @@ class RequestBody(io.RawIOBase):
     # What the connection tells
 
     def feed(self, data: bytes) -> None:
-        """A piece arrived."""
         self._size += len(data)
         if self._size > self._limit:
             self._failed = 413
@@ -58,12 +109,10 @@ class RequestBody(io.RawIOBase):
         self._changed.set()
 
     def end(self) -> None:
-        """All has arrived."""
         self._complete = True
         self._changed.set()
 
     def fail(self, status: int) -> None:
-        """It will not come; ``status`` 0 where the client is gone."""
         self._failed = status
         self._changed.set()
 
@@ -72,12 +121,12 @@ class RequestBody(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def _wait(self) -> None:
-        """Until more is there, or the end."""
+    def _wait(self, more_than: int = 0) -> None:
+        """Until more than so many bytes are there, or the end."""
         if not self._started:
             self._started = True
             self._connection.start_body(self)
-        while not self._pieces and not self._complete and self._failed is None:
+        while len(self._pieces) <= more_than and not self._complete and self._failed is None:
             self._changed.clear()
             self._connection.wire.resume()
             self._changed.wait()
@@ -119,19 +168,8 @@ class RequestBody(io.RawIOBase):
             if self._complete:
                 break
             searched = len(self._pieces)
-            self._wait_for_more(searched)
+            self._wait(searched)
         return self._take(limit)
-
-    def _wait_for_more(self, than: int) -> None:
-        while len(self._pieces) <= than and not self._complete:
-            if not self._pieces:
-                self._wait()
-                continue
-            self._changed.clear()
-            self._connection.wire.resume()
-            self._changed.wait()
-            if self._failed is not None:
-                self._wait()
 
     def __iter__(self) -> Iterator[bytes]:
         while line := self.readline():

@@ -17,8 +17,9 @@ from ..engine import UPGRADE_KEY
 from ..errors import HTTPError
 from ..evented.timers import Timer
 from ..evented.wire import Wire
+from ..interfaces import ANSWERED
 from ..protocol.http import MAX_HEAD_SIZE, ChunkedDecoder, Head, encode_response, escape, find_head_end, parse_head
-from .body import ClientGone, RequestBody
+from .body import BodyCollector, BodyReceiver, ClientGone, RequestBody
 from .flash_policy import TIME_LIMIT, is_policy_request
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class HTTPConnection:
         self._state = _HEAD
         self._buffer = b""
         self._searched = 0
-        #: Takes the body of the request: `feed(data)`, `end()`, `fail(status)`.
-        self._body: Any = None
+        #: Takes the body of the request.
+        self._body: BodyReceiver | None = None
         self._decoder: ChunkedDecoder | None = None
         self._left = 0
         self._received = 0
@@ -154,23 +155,25 @@ class HTTPConnection:
         self._state = _ANSWER
         self._decoder = ChunkedDecoder() if head.chunked else None
         self._left = head.content_length or 0
-        engine = self.server.mounts.get(head.path)
+        if self.body_pending and self.wants_websocket:
+            # Who does not see a body there would read it as frames, or as the next request.
+            self._refuse(400, "a WebSocket's handshake has no body")
+            return
         # Other keys may end with "sid" too.
-        if engine is not None and ("&sid=" in head.query or head.query[:4] == "sid="):
-            engine.handle(self, self.server.scheme)
-        else:
-            self._run_application()
+        if "&sid=" in head.query or head.query[:4] == "sid=":
+            for engine in self.server.engines:
+                if engine.owns(head):
+                    engine.handle(self, self.server.scheme)
+                    return
+        self._run_application()
 
     def _run_application(self) -> None:
-        from .handler import SocketIOHandler
-
         limit = self.server.max_request_body_size
         if self._left > limit:
             self._refuse(413, "the body is too long")
             return
         body = RequestBody(self, limit, empty=not self._left and self._decoder is None)
-        handler = SocketIOHandler(self, body)
-        self.server.workers.run(handler.run)
+        self.server.workers.run(self.server.handler_class(self, body).run)
 
     # Bodies
 
@@ -183,30 +186,33 @@ class HTTPConnection:
         if self._left > limit:
             done(None)
             return
-        collector = _Collector(limit, done, self._body_failed)
+        collector = BodyCollector(limit, done, self._body_failed)
         if self.body_pending:
             self.start_body(collector)
         else:
             collector.end()
 
-    def start_body(self, body: Any) -> None:
-        """Let the request's body come: ``body.feed(data)`` for each piece, then ``body.end()``.
-
-        ``body.fail(status)`` is called instead where it cannot be read to its end.
-        """
+    def start_body(self, body: BodyReceiver) -> None:
+        """Let the request's body come."""
         self._body = body
         self._state = _BODY
         self._received = 0
         self._since = monotonic()
-        if self.head.expect_continue and not self._buffer:
-            self.wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._set_timer(BODY_GRACE, self._body_timed_out)
         if self._buffer:
             data, self._buffer = self._buffer, b""
             self._take_body(data)
+        elif self.head.expect_continue:
+            # Behind the timer, which ends where this finds out that the client is gone.
+            self.wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self.wire.closing and self._body is not None:
+            # The client left before: what had come until then was not all.
+            self._end_body()
+            body.fail(0)
 
     def _take_body(self, data: bytes) -> None:
         body = self._body
+        assert body is not None
         self._received += len(data)
         if self._decoder is not None:
             try:
@@ -245,6 +251,7 @@ class HTTPConnection:
             self._set_timer(BODY_GRACE, self._body_timed_out)
             return
         body = self._body
+        assert body is not None
         self._end_body()
         body.fail(408)
 
@@ -290,12 +297,13 @@ class HTTPConnection:
 
     def answer_early(self, environ: dict[str, Any], status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """Answer for a view that goes on running; what it returns later goes nowhere."""
-        environ[EARLY_KEY] = True
         if status == 101:
             lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {value}" for name, value in headers), "", ""]
             environ.pop(UPGRADE_KEY)(self, "\r\n".join(lines).encode("latin-1"))
         else:
             self.respond(status, headers, body, close=("Connection", "close") in headers)
+        # Not before: where that failed, the client has no answer yet.
+        environ[ANSWERED] = True
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer a request that is not HTTP as it should be, and close."""
@@ -325,13 +333,12 @@ class HTTPConnection:
         return self.wire, early
 
     def mount(self, engine: Engine, shutdown: Callable[[], None]) -> None:
-        self.server.mounts[self.head.path] = engine
-        self.server.shutdowns.add(shutdown)
+        self.server.engines[engine] = shutdown
 
     def close_idle(self) -> None:
         """The server is stopping: close unless a request is being answered."""
         if self._state is _HEAD:
-            self.abort()
+            self._close()
 
     def _close(self) -> None:
         self._set_timer(None)
@@ -364,41 +371,3 @@ class HTTPConnection:
             self._timer = None
         if delay is not None and callback is not None:
             self._timer = self.server.timers.schedule(delay, callback)
-
-
-#: WSGI environ: set when the answer went out before the application returned.
-EARLY_KEY: Final = "pyramid_socketio.answered"
-
-
-class _Collector:
-    """A body that is wanted whole."""
-
-    __slots__ = ("_done", "_failed", "_limit", "_pieces", "_size")
-
-    def __init__(self, limit: int, done: Callable[[bytes | None], None], failed: Callable[[int], None]) -> None:
-        self._limit = limit
-        self._failed = failed
-        self._done: Callable[[bytes | None], None] | None = done
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def feed(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > self._limit:
-            self._finish(None)
-        else:
-            self._pieces.append(data)
-
-    def end(self) -> None:
-        self._finish(b"".join(self._pieces))
-
-    def fail(self, status: int) -> None:
-        if status and self._done is not None:
-            self._done = None
-            self._failed(status)
-
-    def _finish(self, body: bytes | None) -> None:
-        done, self._done = self._done, None
-        self._pieces.clear()
-        if done is not None:
-            done(body)

@@ -13,10 +13,9 @@ from geventwebsocket.handler import WebSocketHandler
 
 from ..engine import UPGRADE_KEY
 from ..errors import HTTPError
-from ..interfaces import CONNECTION
+from ..interfaces import ANSWERED, CONNECTION
 from ..protocol.http import escape
 from .body import ClientGone, RequestBody
-from .connection import EARLY_KEY
 
 if TYPE_CHECKING:
     from .connection import HTTPConnection
@@ -53,6 +52,9 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
     environ: Any
     response_headers: list[tuple[bytes, bytes]]
 
+    #: Every error comes to :meth:`handle_error`: these are as often the application's own connections to a database.
+    ignored_socket_errors = ()
+
     def __init__(self, connection: HTTPConnection, body: RequestBody) -> None:
         # Not the inherited one, which would open files on the socket.
         head = connection.head
@@ -74,8 +76,9 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
             self.handle_one_response()
         finally:
             environ, self.environ = self.environ, None
-            if EARLY_KEY not in environ and self.code != 101:
-                self.connection.finished(not self.close_connection)
+            if ANSWERED not in environ:
+                # Behind a 101 that is not ours the client expects something else than HTTP.
+                self.connection.finished(not self.close_connection and self.code != 101)
 
     def get_environ(self) -> dict[str, Any]:
         head = self.connection.head
@@ -107,7 +110,7 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
         # The inherited one upgrades before the application is asked.
         try:
             self.result = self.application(self.environ, self.start_response)
-            if EARLY_KEY in self.environ:
+            if ANSWERED in self.environ:
                 return
             if self.code == 101 and UPGRADE_KEY in self.environ:
                 self._switch_protocols()
@@ -123,8 +126,8 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
         skip = (b"content-length", b"content-type")
         lines = [b"HTTP/1.1 101 Switching Protocols"]
         lines += [name + b": " + value for name, value in self.response_headers if name.lower() not in skip]
-        self.headers_sent = True
         self.environ.pop(UPGRADE_KEY)(self.connection, b"\r\n".join([*lines, b"", b""]))
+        self.environ[ANSWERED] = True
 
     # Sending
 
@@ -172,23 +175,28 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
     # Errors and logs
 
     def handle_error(self, t: Any, v: Any, tb: Any) -> None:
+        # The client must be able to tell that an answer is not whole.
+        self.close_connection = True
         if isinstance(v, HTTPError):
             # The body could not be read; the application let the error pass.
-            self.close_connection = True
-            if not self.headers_sent:
-                reason = HTTPStatus(v.status).phrase
-                body = f"{reason}\n".encode()
-                headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
-                self.start_response(f"{v.status} {reason}", headers)
-                self.write(body)
+            self._answer_error(v.status)
+        elif not isinstance(v, ClientGone):
+            self._log_error(t, v, tb)
+            self._answer_error(500)
+
+    def _answer_error(self, status: int) -> None:
+        if self.headers_sent or ANSWERED in self.environ:
             return
-        if EARLY_KEY in self.environ or self.code == 101:
-            log.error("unexpected error in %s", escape(self.path), exc_info=(t, v, tb))
-            return
-        super().handle_error(t, v, tb)
+        reason = HTTPStatus(status).phrase
+        body = f"{reason}\n".encode()
+        self.start_response(f"{status} {reason}", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+        try:
+            self.write(body)
+        except ClientGone:
+            pass  # nobody needs it
 
     def _log_error(self, t: Any, v: Any, tb: Any) -> None:
-        if not issubclass(t, (ClientGone, GreenletExit)):
+        if not issubclass(t, GreenletExit):
             path = escape(self.path.partition("?")[0])
             log.error("unexpected error in %s %s", self.command, path, exc_info=(t, v, tb))
 

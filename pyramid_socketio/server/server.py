@@ -6,6 +6,7 @@ import _socket
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, Final
 
 import gevent
@@ -27,6 +28,15 @@ log = logging.getLogger(__name__)
 #: Connections waiting to be accepted; the kernel may cut it (net.core.somaxconn).
 BACKLOG: Final = 4096
 
+#: Connections that speak HTTP, unless the server is told another number: a polling client has two.
+MAX_CONNECTIONS: Final = 20_000
+#: Seconds between two warnings about that; a crowd at the door must not fill the log as well.
+_WARN_INTERVAL: Final = 60.0
+
+_TOO_MANY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
+
 #: gevent-socketio's names of transports.
 _TRANSPORTS: Final = {"xhr-polling": "polling", "jsonp-polling": "polling", "flashsocket": "websocket"}
 
@@ -46,6 +56,8 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         transports, heartbeat_interval, heartbeat_timeout, close_timeout: settings for applications that do not include
             this package, by gevent-socketio's names.
         max_request_body_size: bytes of the body of any request; Socket.IO has a smaller limit of its own.
+        max_connections: those that speak HTTP, idle or not; a further one is answered 503. WebSockets are not among
+            them: ``socketio.max_sessions`` limits these.
         options: keywords of :class:`gevent.pywsgi.WSGIServer`.
     """
 
@@ -64,9 +76,11 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         heartbeat_timeout: float | None = None,
         close_timeout: float | None = None,
         max_request_body_size: int = 1_073_741_824,
+        max_connections: int = MAX_CONNECTIONS,
         **options: Any,
     ) -> None:
-        options.setdefault("backlog", BACKLOG)
+        if not hasattr(listener, "accept"):  # gevent takes none beside a socket, which listens already
+            options.setdefault("backlog", BACKLOG)
         options.setdefault("log", None)
         super().__init__(listener, application, spawn=None, **options)
         defaults = {
@@ -79,14 +93,14 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         self.defaults = {name: value for name, value in defaults.items() if value is not None}
         Settings(**self.defaults)  # a bad value is the caller's error now, not the first client's
         self.max_request_body_size = max_request_body_size
+        self.max_connections = max_connections
         self.scheme = "http"
         self.timers = Timers()
         self.workers = Workers()
-        #: Called, and waited for, before the server stops.
-        self.shutdowns: set[Callable[[], None]] = set()
-        #: Path to the engine whose sessions have it; learned when an engine answers its first handshake there.
-        self.mounts: dict[str, Engine] = {}
+        #: The engines whose handshakes this server has served, each with what ends its clients.
+        self.engines: dict[Engine, Callable[[], None]] = {}
         self.connections: set[HTTPConnection] = set()
+        self._warn_again = 0.0
         self.stopping = False
         self.policy: bytes | None = None
         self.policy_listener: PolicyListener | None = None
@@ -102,7 +116,13 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
     def _allowed_origins(self) -> tuple[str, ...]:
         registry = getattr(self.application, "registry", None)
         socketio = None if registry is None else engine_for(registry)
-        return () if socketio is None else socketio.settings.allowed_origins
+        if socketio is None:
+            why = "does not include pyramid_socketio" if registry is not None else "is wrapped, by a filter perhaps"
+            log.warning(
+                "the Flash policy allows nobody: socketio.allowed_origins is not known, as the application %s", why
+            )
+            return ()
+        return socketio.settings.allowed_origins
 
     # Connections stay in the hub: no greenlet, and no socket object of gevent's.
 
@@ -115,6 +135,9 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         return _socket.socket(listener.family, listener.type, listener.proto, fileno=fd), address
 
     def handle(self, sock: Any, address: Any) -> None:
+        if len(self.connections) >= self.max_connections:
+            self._turn_away(sock)
+            return
         try:
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -122,6 +145,19 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         except OSError as error:  # gone before it began
             log.debug("%s: %s", address, error)
             sock.close()
+
+    def _turn_away(self, sock: Any) -> None:
+        """Answer 503 without waiting for anything: what would wait is what there is too much of."""
+        now = monotonic()
+        if now >= self._warn_again:
+            self._warn_again = now + _WARN_INTERVAL
+            log.warning("refused a connection with 503: there are max_connections = %d already", self.max_connections)
+        sock.setblocking(False)
+        try:
+            sock.send(_TOO_MANY)
+        except OSError as error:
+            log.debug("gone before it was refused: %s", error)
+        sock.close()
 
     def do_close(self, *args: Any) -> None:
         """gevent would close the connection as soon as :meth:`handle` returns."""
@@ -137,7 +173,7 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         self.stop_accepting()
         if self.policy_listener is not None:
             self.policy_listener.stop()
-        gevent.joinall([gevent.spawn(shutdown) for shutdown in self.shutdowns])
+        gevent.joinall([gevent.spawn(shutdown) for shutdown in self.engines.values()])
         for connection in tuple(self.connections):
             connection.close_idle()
         with gevent.Timeout(STOP_TIMEOUT, False):

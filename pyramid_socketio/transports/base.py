@@ -24,6 +24,9 @@ class Outgoing(Protocol):
 class SessionCallbacks(Protocol):
     """What a transport tells its session. None of it runs application code, and none raises."""
 
+    #: A secret; its first characters are for the log.
+    sid: str
+
     def received(self, transport: Any, packets: Sequence[EnginePacket]) -> None:
         """Packets arrived, in order."""
 
@@ -124,7 +127,7 @@ class Exchange(Protocol):
         """
 
     def mount(self, engine: Any, shutdown: Callable[[], None]) -> None:
-        """From now on requests to this path that name a session go straight to ``engine.handle``.
+        """From now on requests that name a session go straight to ``engine.handle``, where the engine owns them.
 
         ``shutdown`` is called, and waited for, before the server stops.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 from gevent import get_hub
@@ -13,6 +14,8 @@ from ..settings import Settings
 from .base import Exchange, Outgoing, SessionCallbacks
 
 __all__ = ["PollingTransport"]
+
+log = logging.getLogger(__name__)
 
 Headers = list[tuple[str, str]]
 
@@ -26,9 +29,6 @@ class PollingTransport:
 
     A GET is answered as soon as there is something to send, and then with everything that is there. There is no poll
     time-out: the next ping ends the longest wait.
-
-    Args:
-        jsonp: the digits of the parameter ``j`` of the handshake, for a client that reads scripts instead of texts.
     """
 
     __slots__ = (
@@ -84,12 +84,14 @@ class PollingTransport:
         if self._closed:
             return
         self._queue.append(item)
-        if self._poll is None:
-            if len(self._queue) > self._settings.max_queue_packets or (
-                self._queue_bytes > self._settings.max_queue_bytes and len(self._queue) > 1
-            ):
+        if len(self._queue) > self._settings.max_queue_packets or (
+            self._queue_bytes > self._settings.max_queue_bytes and len(self._queue) > 1
+        ):
+            if self._poll is None:
                 self._drop(CloseReason.SLOW_CONSUMER)
-        elif not self._flushing:
+            else:
+                self._flush()
+        elif self._poll is not None and not self._flushing:
             # At the next turn of the loop: packets that are ready together go out together.
             self._flushing = True
             get_hub().loop.run_callback(self._flush)
@@ -97,7 +99,12 @@ class PollingTransport:
     def _flush(self) -> None:
         self._flushing = False
         if self._poll is not None and self._queue:
-            self._answer_poll(self._payload())
+            try:
+                self._answer_poll(self._payload())
+            except Exception:
+                # Whatever goes wrong here ends this session, never the loop.
+                log.exception("unexpected error while answering a poll")
+                self._drop(CloseReason.TRANSPORT_ERROR)
 
     def _payload(self) -> bytes:
         packets: list[bytes] = []
@@ -183,6 +190,14 @@ class PollingTransport:
         exchange.on_abort = None
         self._post = None
         if body is None:
+            # In chunks, its size is not known before its end.
+            size = exchange.head.content_length or "too many"
+            log.info(
+                "session %s: refused a POST of %s bytes, over socketio.max_message_size = %d",
+                self._session.sid[:6],
+                size,
+                self._settings.max_message_size,
+            )
             # The session lives on: the reference's way.
             exchange.respond(413, headers, close=True)
             return

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from gevent import get_hub
-
 from ..errors import CloseReason, PacketError, ProtocolError
 from ..evented.wire import Wire
 from ..protocol.packets import EnginePacket
@@ -52,7 +50,7 @@ class WebSocketTransport:
         wire.write_timeout = settings.write_timeout
         wire.resume()
         if early:
-            get_hub().loop.run_callback(self._receive, early)
+            wire.defer(self._receive, early)
 
     def send(self, message: Outgoing) -> None:
         frames = message.frames
@@ -73,7 +71,7 @@ class WebSocketTransport:
         if self._corked is None:
             self._corked = []
             # Should the handler block, what it has sent goes out at the next turn of the loop.
-            get_hub().loop.run_callback(self.uncork)
+            self.wire.defer(self.uncork)
 
     def uncork(self) -> None:
         corked, self._corked = self._corked, None
@@ -107,7 +105,7 @@ class WebSocketTransport:
         if self._closed:
             return
         if backlog:
-            get_hub().loop.run_callback(self._next_turn)
+            self.wire.defer(self._next_turn)
             return
         self._backlog = None
         if self._parser.error is not None:

@@ -30,12 +30,13 @@ class Limits:
 class Row:
     """One load, the same for every server.
 
-    `generator` is the program in `load/`, `mode`, `clients`, `window` (messages in flight of each client) and `payload`
-    (characters of padding in each message) are its options. The cost is the server's CPU time in microseconds for
-    one `unit`, or in mode ``hold`` its memory in KiB for one client.
+    `text` is the title, with ``{clients}`` for their number. `generator` is the program in `load/`, `mode`, `clients`,
+    `window` (messages in flight of each client) and `payload` (characters of padding in each message) are its options.
+    The cost is the server's CPU time in microseconds for one `unit`, or in mode ``hold`` its memory in KiB for one
+    client.
     """
 
-    title: str
+    text: str
     unit: str
     limits: Limits
     generator: str = "websocket_load"
@@ -43,6 +44,10 @@ class Row:
     clients: int = 100
     window: int = 1
     payload: int = 16
+
+    @property
+    def title(self) -> str:
+        return self.text.format(clients=f"{self.clients:,}")
 
     @property
     def measures_memory(self) -> bool:
@@ -54,38 +59,38 @@ class Row:
 
 
 ROWS = {
-    "echo1": Row("echo, 100 clients, 1 in flight", "message", Limits({"node": 0.95, "gevent": 0.22})),
-    "echo16": Row("echo, 100 clients, 16 in flight", "message", Limits({"node": 0.8, "gevent": 0.2}), window=16),
+    "echo1": Row("echo, {clients} clients, 1 in flight", "message", Limits({"node": 0.95, "gevent": 0.22})),
+    "echo16": Row("echo, {clients} clients, 16 in flight", "message", Limits({"node": 0.8, "gevent": 0.2}), window=16),
     "echo10k": Row(
-        "echo of 10 kB, 10 clients, 1 in flight",
+        "echo of 10 kB, {clients} clients, 1 in flight",
         "message",
         Limits({"node": 1.2, "gevent": 0.06}),
         clients=10,
         payload=10_000,
     ),
     "broadcast": Row(
-        "broadcast to 1,000 clients",
+        "broadcast to {clients} clients",
         "delivery",
         Limits({"node": 0.5, "gevent": 0.2}),
         mode="broadcast",
         clients=1000,
     ),
     "churn": Row(
-        'connect, join "/", leave, 20 at a time',
+        'connect, join "/", leave, {clients} at a time',
         "cycle",
         Limits({"node": 1.4, "gevent": 0.7}),
         mode="churn",
         clients=20,
     ),
     "memory": Row(
-        "memory of 5,000 idle WebSocket clients",
+        "memory of {clients} idle WebSocket clients",
         "client",
         Limits({"node": 0.5, "gevent": 0.16}, own_cost=8),
         mode="hold",
         clients=5000,
     ),
     "polling": Row(
-        "long-polling echo, 100 clients, POST + GET",
+        "long-polling echo, {clients} clients, POST + GET",
         "cycle",
         Limits({"node": 2.5, "gevent": 0.3}, median={"gevent": 0.1}),
         generator="polling_load",

@@ -212,6 +212,7 @@ def browser(chromium: Browser) -> Iterator[Browser]:
 def join(browser: Browser, demo: Demo, room: str, name: str) -> Window:
     window = browser.open(f"{demo.url}/chat/{room}")
     window.wait(lambda: window["name"].is_displayed(), LONG)
+    assert window["status"].text == "not joined yet"
     window.type("name", name)
     window.wait(lambda: window["text"].is_enabled())
     return window

@@ -537,6 +537,9 @@ def test_E4_12_a_post_that_is_too_long(server: ThreadServer, chunked: bool) -> N
                 connection.send(encode_request("POST", session.path, {"Content-Length": "1000001"}))
             answer = connection.response()
             assert (answer.status, answer.body, answer.headers["connection"]) == (413, b"", "close")
+        size = "too many" if chunked else "1000001"
+        line = f"refused a POST of {size} bytes, over socketio.max_message_size = 1000000"
+        assert f"session {session.sid[:6]}: {line}" in server.log_lines()
         session.join()
         session.end()
 
@@ -663,6 +666,38 @@ def test_reset_in_the_middle_of_a_post(server: ThreadServer) -> None:
     session.posts.reset()
     wait_for(lambda: session.is_gone, timeout=1)
     session.gets.close()
+
+
+def test_the_log_says_how_large_a_message_was(server: ThreadServer) -> None:
+    limit = "over socketio.max_message_size = 1000000"
+    with EngineSocket(server.port) as websocket:
+        websocket.send(b"\x81\xff" + (1_000_001).to_bytes(8, "big") + b"\0\0\0\0")
+        assert websocket.close_code() == 1009
+        assert f"session {websocket.sid[:6]}: a message of 1000001 bytes, {limit}" in server.log_lines()
+    with EngineSocket(server.port) as websocket:
+        websocket.send_text('452-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]')
+        websocket.send_frame(BINARY, 999_990 * b"x")
+        websocket.send_frame(BINARY, 99 * b"x")
+        assert websocket.close_code() == 1009
+        assert server.log_lines()[-1].startswith(f"session {websocket.sid[:6]}: a packet with attachments of 1000")
+        assert server.log_lines()[-1].endswith(limit)
+
+
+@pytest.mark.parametrize(
+    ("query", "level", "why"),
+    [
+        ("EIO=2&transport=polling", "WARNING", "EIO=2 is socket.io-client 1.x or 2.x, which is not served; use 3.x"),
+        ("EIO=99&transport=polling", "WARNING", "EIO=99 is no revision that is served; socket.io-client 3.x and 4.x"),
+        ("transport=polling", "WARNING", "EIO= is no revision that is served; socket.io-client 3.x and 4.x send EIO=4"),
+        ("EIO=4&transport=tobi%0A", "INFO", "transport=tobi\\n is not one of socketio.transports = polling websocket"),
+        ("EIO=4", "INFO", "transport= is not one of socketio.transports = polling websocket"),
+    ],
+)
+def test_the_log_says_what_to_do_about_a_refusal(server: ThreadServer, query: str, level: str, why: str) -> None:
+    assert request(server.port, "GET", f"/socket.io/?{query}").status == 400
+    (record,) = [record for record in server.records if record.name == "pyramid_socketio.engine"]
+    assert record.levelname == level
+    assert record.getMessage().startswith(f"refused /socket.io/ of 127.0.0.1: {why}")
 
 
 # 9.6 Socket.IO 5

@@ -347,7 +347,7 @@ def test_errors_are_told_as_a_fixed_text_and_logged_once(client: Client, server:
             "the handler of 'fail'",
             "a greenlet",
             "the handler of 'fail'",
-            "the acknowledgement of a message",
+            "the acknowledgement of 'unwritable'",
             "the callback of an acknowledgement",
         )
     ]

@@ -13,6 +13,7 @@ from pyramid.config import Configurator
 
 from pyramid_socketio import SocketIOContext, message
 from pyramid_socketio.server import connection as server_connection
+from pyramid_socketio.transports.polling import PollingTransport
 from tests.conftest import wait_for
 from tests.functional.raw import POLLING, Connection, PollingSession, encode_request, request
 from tests.functional.serving import ThreadServer
@@ -322,3 +323,33 @@ def test_shutdown_answers_waiting_polls() -> None:
     assert ENDED == ["shutdown"]
     session.gets.close()
     session.posts.close()
+
+
+def start_waiting_poll(server: ThreadServer, session: PollingSession) -> None:
+    session.start_poll()
+    wait_for(lambda: server.sessions[session.sid].transport.waiting)
+
+
+def test_a_waiting_poll_takes_what_is_over_the_limit_at_once(server: ThreadServer, session: PollingSession) -> None:
+    """More than the limit in one turn of the loop: a part goes out, and the rest waits for the next poll."""
+    start_waiting_poll(server, session)
+    session.emit("burst", 150)
+    first = session.finish_poll().split("\x1e")
+    assert len(first) < 150
+    assert len(first) + len(session.packets(150 - len(first))) == 150
+
+
+def test_an_error_inside_ends_the_session(
+    server: ThreadServer, session: PollingSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise ValueError("a mistake")
+
+    start_waiting_poll(server, session)
+    monkeypatch.setattr(PollingTransport, "_payload", fail)
+    session.emit("echo", 1)
+    assert session.finish_poll() == "1"
+    assert wait_for(lambda: ENDED) == ["transport error"]
+    assert session.is_gone
+    assert server.failures == ["unexpected error while answering a poll"]
+    server.forget()

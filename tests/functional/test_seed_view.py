@@ -22,7 +22,16 @@ from pyramid.response import Response
 from pyramid_socketio import ConnectRefused
 from pyramid_socketio.io import SocketIOContext, socketio_manage
 from tests.conftest import DEADLINE, ROOT, wait_for
-from tests.functional.raw import POLLING, UPGRADE, EngineSocket, PollingSession, WebSocket, request
+from tests.functional.raw import (
+    POLLING,
+    UPGRADE,
+    WEBSOCKET,
+    Connection,
+    EngineSocket,
+    PollingSession,
+    WebSocket,
+    request,
+)
 from tests.functional.serving import ThreadServer
 
 pytestmark = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="the seed's handler reads /proc/stat")
@@ -266,6 +275,26 @@ def test_refusals_and_another_try(enter: Any, views: list[str]) -> None:
         refused.close()
         wait_for(lambda: views == ["running", "done"])
     assert views == ["done", "done"]
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+def test_a_client_that_is_gone_before_the_view_answers(views: list[str], end: str) -> None:
+    """Its session ends at once, not with the heartbeat."""
+
+    def slow_service(request: Any) -> Response:
+        wire = request.environ["pyramid_socketio.connection"].wire
+        with gevent.Timeout(DEADLINE):
+            while not wire.closed:
+                gevent.sleep(0.001)
+        return manage(ConnectIOContext(request))
+
+    with ThreadServer(application("socket.io/*remaining", False, view=slow_service)) as server:
+        client = Connection(server.port)
+        client.ask("GET", WEBSOCKET, UPGRADE)
+        getattr(client, end)()
+        wait_for(lambda: views == ["done"])
+        assert server.has_settled()
+        assert server.failures == []
 
 
 SCRIPT = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from tests.conftest import DEADLINE, ServerProcess, wait_for
 from tests.functional.raw import Connection, EngineSocket, PollingSession
+from tests.functional.serving import ThreadServer
 
 
 @pytest.fixture
@@ -72,6 +74,40 @@ def test_what_was_sent_before_still_arrives(server: Callable[..., ServerProcess]
         received += 1
     assert payload[:2] == (1001).to_bytes(2, "big")
     assert process.process.wait(DEADLINE) == 0, process.log
+
+
+@pytest.mark.parametrize("sent", [0, 3])
+def test_a_client_between_two_polls(server: Callable[..., ServerProcess], enter: Any, sent: int) -> None:
+    """Its next poll fetches what is left for it, and the close packet."""
+    process = server("contexts_app")
+    poll = enter(PollingSession(process.port))
+    id = poll.join()
+    for number in range(sent):
+        poll.emit("echo", number)
+    process.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: ends(process) == {id: "shutdown"})
+    assert poll.poll().split("\x1e") == [f'42["echo",{number}]' for number in range(sent)] + ["6", "1"]
+    assert process.process.wait(DEADLINE) == 0, process.log
+
+
+def test_a_client_that_does_not_poll_again_is_not_waited_for_long(
+    server: Callable[..., ServerProcess], enter: Any
+) -> None:
+    process = server("contexts_app")
+    enter(PollingSession(process.port)).join()
+    began = time.monotonic()
+    assert process.stop() == 0, process.log
+    assert time.monotonic() - began < DEADLINE / 2
+
+
+def test_a_request_that_meets_the_end() -> None:
+    """An idle connection is closed, not reset: a request that is under way to it does not break anything."""
+    with ThreadServer(lambda environ, start_response: []) as server, Connection(server.port) as idle:
+        (connection,) = wait_for(lambda: tuple(server.server.connections))
+        server.call(connection.close_idle)
+        for _ in range(3):
+            idle.ask("GET", "/")
+        assert idle.read_to_end() == b""
 
 
 def test_nobody_new_gets_in_while_the_server_stops(server: Callable[..., ServerProcess], enter: Any) -> None:

@@ -14,6 +14,7 @@ import pytest
 from pyramid.config import Configurator
 
 from pyramid_socketio import SocketIOContext, message
+from pyramid_socketio.transports.websocket import BUDGET, WebSocketTransport
 from tests.conftest import DEADLINE, wait_for
 from tests.functional.raw import BINARY, CLOSE, TEXT, EngineSocket, frame
 from tests.functional.serving import ThreadServer
@@ -319,3 +320,39 @@ def test_abrupt_ends_leave_nothing(server: ThreadServer) -> None:
     wait_for(server.has_settled)
     wait_for(lambda: not server.server.connections)
     assert server.failures == []
+
+
+@pytest.mark.parametrize("how", ["early", "backlog", "uncork", "heartbeat"])
+def test_an_error_inside_ends_the_session(server: ThreadServer, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    def fail(*args: Any) -> None:
+        raise ValueError("a mistake")
+
+    event = frame(TEXT, b'42["echo",1]')
+    if how == "early":
+        monkeypatch.setattr(WebSocketTransport, "_handle", fail)
+        client = EngineSocket(server.port, namespace=None, early=event)
+    else:
+        client = EngineSocket(server.port)
+        if how == "backlog":
+            handle = WebSocketTransport._handle
+
+            def fail_at_the_rest(transport: WebSocketTransport, frames: list[Any]) -> None:
+                (handle if len(frames) == BUDGET else fail)(transport, frames)
+
+            monkeypatch.setattr(WebSocketTransport, "_handle", fail_at_the_rest)
+        elif how == "uncork":
+            # The error is that of the deferred call: the handler blocks.
+            monkeypatch.setattr(WebSocketTransport, "uncork", fail)
+        if how == "heartbeat":
+            (session,) = server.sessions.values()
+            server.call(lambda: session._schedule(0.0, fail))
+        elif how == "uncork":
+            client.send(2 * frame(TEXT, b'42["block",0.2]'))
+        else:
+            client.send(100 * event)
+    client.read_to_end()
+    client.close()
+    wait_for(server.has_settled)
+    assert any(record.exc_info for record in server.records)
+    assert server.loop_errors == []
+    server.forget()

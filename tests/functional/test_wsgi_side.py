@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import _socket
+import errno
 import hashlib
+import logging
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -14,8 +18,13 @@ from pyramid.httpexceptions import HTTPForbidden, HTTPFound
 from pyramid.response import Response
 
 from pyramid_socketio import SocketIOContext
+from pyramid_socketio.engine import UPGRADE_KEY
+from pyramid_socketio.errors import HTTPError
+from pyramid_socketio.interfaces import CONNECTION
+from pyramid_socketio.protocol.http import parse_head
 from pyramid_socketio.server import connection as server_connection
-from tests.conftest import wait_for
+from pyramid_socketio.server.connection import HTTPConnection
+from tests.conftest import DEADLINE, wait_for
 from tests.functional.raw import (
     POLLING,
     TEXT,
@@ -86,6 +95,65 @@ class Views:
             SEEN.append(error)
             raise
         return []
+
+    @staticmethod
+    def _until_gone(environ: Environ) -> None:
+        with gevent.Timeout(DEADLINE):
+            while not environ[CONNECTION].wire.closed:
+                gevent.sleep(0.001)
+
+    def late(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        self._until_gone(environ)
+        return self._answer(start_response, b"too late")
+
+    def late_stream(self, environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        self._until_gone(environ)
+        yield b"too late"
+
+    def late_second_piece(self, environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"first"
+        self._until_gone(environ)
+        yield b"too late"
+
+    def late_failure(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        self._until_gone(environ)
+        raise RuntimeError("a secret detail")
+
+    def late_refusal(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        self._until_gone(environ)
+        raise HTTPError(413, "the body is too long")
+
+    def late_read(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        self._until_gone(environ)
+        try:
+            with gevent.Timeout(DEADLINE / 4):
+                SEEN.append(environ["wsgi.input"].read())
+        except OSError as error:
+            SEEN.append(error)
+            raise
+        return self._answer(start_response, b"too late")
+
+    def switch(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        start_response("101 Switching Protocols", [("Connection", "Upgrade"), ("Upgrade", "chat")])
+        return []
+
+    def failing_upgrade(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        def upgrade(exchange: Any, head: bytes) -> None:
+            raise RuntimeError("a secret detail")
+
+        environ[UPGRADE_KEY] = upgrade
+        if "early" in environ["QUERY_STRING"]:
+            environ[CONNECTION].answer_early(environ, 101, [], b"")
+        return self.switch(environ, start_response)
+
+    def fails_behind_its_answer(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        environ[CONNECTION].answer_early(environ, 200, [], b"early")
+        raise RuntimeError("a secret detail")
+
+    def loses_its_database(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        raise BrokenPipeError(errno.EPIPE, "the database")
 
     def empty(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         start_response("204 No Content", [])
@@ -158,6 +226,7 @@ def server() -> Iterator[ThreadServer]:
 
 @pytest.fixture(autouse=True)
 def no_failures(server: ThreadServer) -> Iterator[None]:
+    server.call(lambda: None)  # an answer is out before its line is in the log
     server.forget()
     SEEN.clear()
     yield
@@ -381,6 +450,70 @@ def test_client_gone_in_the_body(server: ThreadServer) -> None:
         assert isinstance(error, OSError)
 
 
+def leave(server: ThreadServer, method: str, path: str, body: bytes | None = None, **headers: str) -> list[str]:
+    """Ask, leave before the answer, and wait until the request is over; the errors that were logged."""
+    client = Connection(server.port)
+    client.ask(method, path, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+    wait_for(lambda: server.call(lambda: any(c._state != "head" for c in server.server.connections)))
+    client.close()
+    wait_for(lambda: server.log_lines("pyramid_socketio.access"))
+    server.call(lambda: None)  # whatever the worker had to say, it has said when others have their turn
+    return [record.getMessage() for record in server.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("path", ["/late", "/late_stream", "/late_second_piece", "/late_refusal"])
+def test_client_gone_before_the_answer(server: ThreadServer, path: str) -> None:
+    assert leave(server, "GET", path) == []
+
+
+@pytest.mark.parametrize("path", ["/echo", "/echo_by_length", "/pieces", "/digest"])
+def test_client_gone_in_the_body_of_any_view(server: ThreadServer, path: str) -> None:
+    assert leave(server, "POST", path, b"abc", Content_Length="10") == []
+
+
+def test_client_gone_and_the_view_fails(server: ThreadServer) -> None:
+    """That is the application's error as ever, and only that."""
+    assert leave(server, "GET", "/late_failure?token=x") == ["unexpected error in GET /late_failure"]
+    server.forget()
+
+
+@pytest.mark.parametrize("body", [None, b"abc"])
+def test_client_gone_before_its_body_is_asked_for(server: ThreadServer, body: bytes | None) -> None:
+    assert leave(server, "POST", "/late_read", body, Content_Length="10") == []
+    (error,) = SEEN
+    assert isinstance(error, ConnectionResetError)
+
+
+def test_a_body_that_came_before_its_client_left(server: ThreadServer) -> None:
+    """Some post and do not wait for an answer."""
+    assert leave(server, "POST", "/late_read", b"abc") == []
+    assert SEEN == [b"abc"]
+
+
+def test_client_gone_while_it_is_told_to_continue(server: ThreadServer) -> None:
+    """Sending the 100 is what finds out."""
+    lost = []
+
+    def start_body() -> None:
+        ours, theirs = socket.socketpair()
+        connection = HTTPConnection(server.server, _socket.socket(fileno=ours.detach()), "")
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+        connection._set_timer(None)
+        connection.head = parse_head(head)
+        connection._left = 3
+        theirs.close()
+
+        class Body:
+            def fail(self, status: int) -> None:
+                lost.append((status, connection._timer))
+
+        connection.start_body(Body())
+        lost.append(connection._timer)
+
+    server.call(start_body)
+    assert lost == [(0, None), None], "a timer would wait for a body that is nobody's"
+
+
 def test_client_gone_in_the_head(server: ThreadServer) -> None:
     for data in (b"", b"GET /hel", b"GET /hello HTTP/1.1\r\nHo"):
         client = Connection(server.port)
@@ -473,6 +606,63 @@ def test_errors_of_the_applications_own_connections_are_logged(server: ThreadSer
     assert client.request("GET", "/refused").status == 500
     assert wait_for(lambda: server.failures) == ["unexpected error in GET /refused"]
     server.forget()
+
+
+def test_a_lost_connection_of_the_application_is_its_error(server: ThreadServer, client: Connection) -> None:
+    """An errno alone does not tell whose connection it was."""
+    assert client.request("GET", "/loses_its_database").status == 500
+    assert wait_for(lambda: server.failures) == ["unexpected error in GET /loses_its_database"]
+    server.forget()
+
+
+def test_exception_behind_an_early_answer(server: ThreadServer, client: Connection) -> None:
+    assert client.request("GET", "/fails_behind_its_answer?token=x").body == b"early"
+    assert wait_for(lambda: server.failures) == ["unexpected error in GET /fails_behind_its_answer"]
+    assert client.request("GET", "/hello").body == b"hello "
+    server.forget()
+
+
+def test_a_view_switches_to_what_the_server_does_not_speak(client: Connection) -> None:
+    client.ask("GET", "/switch")
+    assert client.read_line() == b"HTTP/1.1 101 Switching Protocols"
+    assert client.read_to_end().endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("query", ["", "?early"])
+def test_an_upgrade_that_fails(server: ThreadServer, client: Connection, query: str) -> None:
+    assert client.request("GET", f"/failing_upgrade{query}", UPGRADE).status == 500
+    assert wait_for(lambda: server.failures) == ["unexpected error in GET /failing_upgrade"]
+    server.forget()
+
+
+def test_an_upgrade_with_a_body(client: Connection) -> None:
+    """Its bytes would be read as frames by one program, and not by another."""
+    for headers in ({"Content-Length": "3"}, {"Transfer-Encoding": "chunked"}):
+        with Connection(client.sock.getpeername()[1]) as other:
+            answer = other.request("GET", WEBSOCKET, {**UPGRADE, **headers}, b"abc")
+            assert (answer.status, answer.headers["connection"]) == (400, "close")
+            assert other.read_to_end() == b""
+    assert client.request("GET", "/hello", {**UPGRADE, "Content-Length": "0"}).status == 200
+
+
+def test_too_many_connections() -> None:
+    with ThreadServer(Views(), max_connections=3) as server:
+        with Connection(server.port) as idle, Connection(server.port) as half, Connection(server.port) as silent:
+            assert idle.request("GET", "/hello").status == 200
+            half.send(b"GET /hello HTTP/1.1\r\n")
+            wait_for(lambda: len(server.server.connections) == 3)
+            for _ in range(3):
+                with Connection(server.port) as refused:
+                    answer = refused.response()
+                    assert (answer.status, answer.headers["connection"]) == (503, "close")
+                    assert int(answer.headers["retry-after"]) > 0
+                    assert refused.read_to_end() == b""
+            assert idle.request("GET", "/hello").status == 200, "who is in stays in"
+            silent.close()
+            wait_for(lambda: len(server.server.connections) == 2)
+            assert request(server.port, "GET", "/hello").status == 200
+        warnings = [record.getMessage() for record in server.records if record.levelno >= logging.WARNING]
+        assert warnings == ["refused a connection with 503: there are max_connections = 3 already"]
 
 
 def test_exception_in_the_middle(server: ThreadServer, client: Connection) -> None:

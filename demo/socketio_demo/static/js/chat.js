@@ -1,4 +1,4 @@
-import { $, connect, problem } from "./live.js";
+import { $, connect, problem, show } from "./live.js";
 
 const { room } = $("chat").dataset;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -125,4 +125,7 @@ $("join").addEventListener("submit", (event) => {
 $("welcome").addEventListener("cancel", (event) => event.preventDefault()); // without a name there is no chat
 
 if (name) start();
-else $("welcome").showModal();
+else {
+  show("waiting", "not joined yet");
+  $("welcome").showModal();
+}

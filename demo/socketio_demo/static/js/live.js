@@ -19,6 +19,7 @@ export function connect(namespace) {
     problem("The Socket.IO client did not load: run `npm install` in the demo's directory, then start again.");
     throw new Error("socket.io.js is missing");
   }
+  show("connecting", "connecting");
   const socket = window.io(namespace);
   const engine = socket.io;
 
@@ -40,7 +41,8 @@ export function connect(namespace) {
   return socket;
 }
 
-function show(state, text) {
+/** Show the state of the connection in the page's header. */
+export function show(state, text) {
   const status = $("status");
   status.dataset.state = state;
   status.firstElementChild.textContent = text;
