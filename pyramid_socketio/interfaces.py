@@ -17,9 +17,9 @@ __all__ = [
     "CANNOT_SERVE",
     "CONNECTION",
     "SOCKET",
-    "ISocketIOEngine",
+    "ISocketIO",
     "ISocketIONamespaces",
-    "engine_for",
+    "socketio_for",
 ]
 
 #: The server's connection, which a handshake may take over; missing where the server cannot do that.
@@ -37,7 +37,7 @@ CANNOT_SERVE: Final = (
 )
 
 
-class ISocketIOEngine(Interface):  # type: ignore[misc]
+class ISocketIO(Interface):  # type: ignore[misc]
     """Utility: the :class:`~pyramid_socketio.socketio.SocketIO` of the application."""
 
 
@@ -45,7 +45,7 @@ class ISocketIONamespaces(Interface):  # type: ignore[misc]
     """Utility: the :class:`~pyramid_socketio.config.router.NamespacesMapper`, which finds a namespace's context."""
 
 
-def engine_for(registry: Registry) -> SocketIO | None:
+def socketio_for(registry: Registry) -> SocketIO | None:
     """What answers the clients of an application; ``None`` where ``pyramid_socketio`` is not included."""
-    engine: SocketIO | None = registry.queryUtility(ISocketIOEngine)
+    engine: SocketIO | None = registry.queryUtility(ISocketIO)
     return engine

@@ -9,7 +9,7 @@ from pyramid.httpexceptions import HTTPException
 
 from .context import SocketIOContext, refusal
 from .errors import ConnectRefused
-from .interfaces import AUTH, CANNOT_SERVE, CONNECTION, SOCKET, ISocketIOEngine
+from .interfaces import AUTH, CANNOT_SERVE, CONNECTION, SOCKET, ISocketIO
 from .namespace import Connector, Context, NamespaceSocket
 from .settings import parse_settings
 from .socketio import SocketIO
@@ -90,9 +90,9 @@ class _Managed:
 
 
 def _socketio_of(registry: Any, defaults: dict[str, Any]) -> SocketIO:
-    socketio: SocketIO | None = registry.queryUtility(ISocketIOEngine)
+    socketio: SocketIO | None = registry.queryUtility(ISocketIO)
     if socketio is None:
         # The package is not included: the settings count all the same.
         socketio = SocketIO(parse_settings(registry.settings or {}, defaults))
-        registry.registerUtility(socketio, ISocketIOEngine)
+        registry.registerUtility(socketio, ISocketIO)
     return socketio

@@ -19,7 +19,7 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.threadlocal import get_current_request
 
-from pyramid_socketio.config import engine_for
+from pyramid_socketio.config import socketio_for
 from pyramid_socketio.config.router import ConnectRouter
 from pyramid_socketio.context import SocketIOContext
 from pyramid_socketio.errors import ConnectRefused
@@ -174,7 +174,7 @@ def test_the_application_connects_clients_with_one_router(config: Configurator, 
     config.add_socketio_context(context_class, "/chat")
     config.add_request_method(lambda request: 1, "one", property=True)
     config.make_wsgi_app()
-    socketio = engine_for(config.registry)
+    socketio = socketio_for(config.registry)
     assert socketio is not None and socketio.connect is not None
     first, second = (socketio.connect(FakeSocket("/chat"), None) for _ in range(2))  # type: ignore[arg-type]
     assert context_class.made == [first, second]

@@ -15,7 +15,7 @@ from pyramid.testing import DummySecurityPolicy
 from webtest import TestApp
 
 from pyramid_socketio import SocketIOContext
-from pyramid_socketio.config import engine_for, views
+from pyramid_socketio.config import socketio_for, views
 from pyramid_socketio.engine import Answer
 from pyramid_socketio.socketio import SocketIO
 
@@ -70,9 +70,9 @@ def test_bad_setting(name: str, value: str, text: str) -> None:
 def test_settings_may_change_until_the_commit() -> None:
     config = configure()
     config.add_settings({"socketio.ping_interval": "7"})
-    assert engine_for(config.registry) is None
+    assert socketio_for(config.registry) is None
     config.commit()
-    engine = engine_for(config.registry)
+    engine = socketio_for(config.registry)
     assert isinstance(engine, SocketIO)
     assert engine.settings.ping_interval == 7
 
@@ -81,15 +81,15 @@ def test_included_twice() -> None:
     config = configure()
     config.include("pyramid_socketio")
     config.commit()
-    engine = engine_for(config.registry)
+    engine = socketio_for(config.registry)
     config.include("pyramid_socketio")
     config.commit()
-    assert engine_for(config.registry) is engine
+    assert socketio_for(config.registry) is engine
     assert len(config.get_routes_mapper().get_routes()) == 2
 
 
 def test_without_the_include() -> None:
-    assert engine_for(Configurator().registry) is None
+    assert socketio_for(Configurator().registry) is None
 
 
 # The resource

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import PHASE1_CONFIG
 
-from ..interfaces import ISocketIOEngine, ISocketIONamespaces, engine_for
+from ..interfaces import ISocketIO, ISocketIONamespaces, socketio_for
 from ..settings import parse_settings
 from ..socketio import SocketIO
 from .directives import add_socketio_context, socketio_context
@@ -17,7 +17,7 @@ from .views import add_resource
 if TYPE_CHECKING:
     from pyramid.config import Configurator
 
-__all__ = ["ISocketIOEngine", "ISocketIONamespaces", "engine_for", "includeme", "socketio_context"]
+__all__ = ["ISocketIO", "ISocketIONamespaces", "socketio_for", "includeme", "socketio_context"]
 
 
 def includeme(config: Configurator) -> None:
@@ -27,7 +27,7 @@ def includeme(config: Configurator) -> None:
 
     - the directive ``config.add_socketio_context``, and with it the decorator ``socketio_context`` for
       ``config.scan()``;
-    - the Socket.IO server, made from the ``socketio.*`` settings, as the utility :class:`ISocketIOEngine`;
+    - the Socket.IO server, made from the ``socketio.*`` settings, as the utility :class:`ISocketIO`;
     - the namespaces, as the utility :class:`ISocketIONamespaces`;
     - the routes ``pyramid_socketio.resource`` and ``pyramid_socketio.client``, with their views, below the setting
       ``socketio.resource`` and the ``route_prefix`` of the include.
@@ -39,18 +39,18 @@ def includeme(config: Configurator) -> None:
         ConfigurationError: at commit, for a bad or unknown ``socketio.*`` setting.
     """
     config.add_directive("add_socketio_context", add_socketio_context)
-    config.action(ISocketIOEngine, _register, args=(config,), order=PHASE1_CONFIG)
+    config.action(ISocketIO, _register, args=(config,), order=PHASE1_CONFIG)
 
 
 def _register(config: Configurator) -> None:
     registry = config.registry
-    if engine_for(registry) is not None:
+    if socketio_for(registry) is not None:
         return  # included before an earlier commit
     try:
         settings = parse_settings(registry.settings)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-    engine = SocketIO(settings, connector(registry))
+    socketio = SocketIO(settings, connector(registry))
     registry.registerUtility(NamespacesMapper(), ISocketIONamespaces)
-    registry.registerUtility(engine, ISocketIOEngine)
-    add_resource(config, engine)
+    registry.registerUtility(socketio, ISocketIO)
+    add_resource(config, socketio)

@@ -33,8 +33,8 @@ _LAST = PHASE3_CONFIG + 1
 class Handshake:
     """View of the resource: asks for an answer to a request that belongs to no session yet."""
 
-    def __init__(self, engine: SocketIO) -> None:
-        self._answer = engine.answer
+    def __init__(self, socketio: SocketIO) -> None:
+        self._answer = socketio.answer
         self._warned = False
 
     def __call__(self, _context: object, request: Request) -> Response:
@@ -54,19 +54,19 @@ class Handshake:
         return Response(f"{CANNOT_SERVE}\n", status=501, content_type="text/plain", charset="utf-8")
 
 
-def add_resource(config: Configurator, engine: SocketIO) -> None:
+def add_resource(config: Configurator, socketio: SocketIO) -> None:
     """Add routes and views of the resource; they answer before any other route of the application that matches.
 
     Not before one that the application has for the resource itself, such as ``socket.io/*remaining`` with a view that
     calls ``socketio_manage``; nor, in an application without contexts, before any other, such as ``*remaining``.
     """
-    settings = engine.settings
+    settings = socketio.settings
     if not settings.resource:
         raise ConfigurationError("socketio.resource must not be empty")
     base = f"/{settings.resource}"
     config.add_route(CLIENT_ROUTE, base + r"/{name:socket\.io[.\w]*\.js(?:\.map)?}", request_method=("GET", "HEAD"))
     config.add_route(RESOURCE_ROUTE, base + "{path:(?:/.*)?}")
-    for route, view in ((CLIENT_ROUTE, ClientFiles(settings.client)), (RESOURCE_ROUTE, Handshake(engine))):
+    for route, view in ((CLIENT_ROUTE, ClientFiles(settings.client)), (RESOURCE_ROUTE, Handshake(socketio))):
         # Sessions have origin checks of their own; a CSRF token is nothing that a Socket.IO client could send.
         config.add_view(view, route_name=route, permission=NO_PERMISSION_REQUIRED, require_csrf=False)
     config.action(None, _arrange, args=(config,), order=_LAST)

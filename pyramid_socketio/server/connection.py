@@ -275,7 +275,7 @@ class HTTPConnection:
         self.wire.resume()
         if self._buffer:
             # At the next turn of the loop: requests in advance must not make this recurse.
-            self.server.loop.run_callback(self._next_head)
+            self.wire.defer(self._next_head)
 
     def _next_head(self) -> None:
         if self._state is _HEAD and self._buffer and not self.wire.closing:

@@ -15,7 +15,7 @@ from gevent.pywsgi import WSGIServer
 from ..engine import Engine
 from ..evented.timers import Timers
 from ..evented.workers import Workers
-from ..interfaces import engine_for
+from ..interfaces import socketio_for
 from ..settings import Settings
 from .connection import HTTPConnection
 from .flash_policy import PolicyListener, policy_file
@@ -115,7 +115,7 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
 
     def _allowed_origins(self) -> tuple[str, ...]:
         registry = getattr(self.application, "registry", None)
-        socketio = None if registry is None else engine_for(registry)
+        socketio = None if registry is None else socketio_for(registry)
         if socketio is None:
             why = "does not include pyramid_socketio" if registry is not None else "is wrapped, by a filter perhaps"
             log.warning(

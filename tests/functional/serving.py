@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event
 
 from pyramid_socketio import SocketIOServer
-from pyramid_socketio.interfaces import engine_for
+from pyramid_socketio.interfaces import socketio_for
 from tests.conftest import DEADLINE
 
 
@@ -108,7 +108,7 @@ class ThreadServer(logging.Handler):
     @property
     def socketio(self) -> Any:
         """The Socket.IO server of the Pyramid application."""
-        return engine_for(self.application.registry)
+        return socketio_for(self.application.registry)
 
     @property
     def engine(self) -> Any:

@@ -18,13 +18,13 @@ from pyramid.response import Response
 
 from pyramid_socketio import SocketIOContext
 from pyramid_socketio.connection import Connection
-from pyramid_socketio.engine import Engine
 from pyramid_socketio.evented.wire import Wire
-from pyramid_socketio.interfaces import engine_for
+from pyramid_socketio.interfaces import socketio_for
 from pyramid_socketio.io import socketio_manage
 from pyramid_socketio.namespace import NamespaceSocket
 from pyramid_socketio.server.connection import HTTPConnection
 from pyramid_socketio.session import Session
+from pyramid_socketio.socketio import SocketIO
 from pyramid_socketio.transports.polling import PollingTransport
 from pyramid_socketio.transports.websocket import WebSocketTransport
 from tests.conftest import wait_for
@@ -94,7 +94,7 @@ class Census:
     def __init__(self, server: ThreadServer) -> None:
         self.server = server
 
-    def _count(self) -> dict[str, int]:
+    def _count(self, socketio: SocketIO) -> dict[str, int]:
         found: Counter[str] = Counter()
         for thing in gc.get_objects():
             kind = type(thing)
@@ -104,9 +104,6 @@ class Census:
                     if kind.__name__ != "_Worker":
                         found[watched.__name__] += 1
                     break
-        socketio = engine_for(self.server.application.registry)
-        assert socketio is not None
-        assert isinstance(socketio.engine, Engine)
         found["descriptors"] = len(os.listdir("/proc/self/fd"))
         found["sessions"] = len(socketio.engine.sessions)
         found["timers"] = len(socketio.timers)
@@ -119,8 +116,10 @@ class Census:
     def __call__(self, collect: bool = True) -> dict[str, int]:
         if collect:
             gc.collect()
-        # All in one turn of the server's loop: what is counted meanwhile has gone on when the rest is looked at.
-        counts: dict[str, int] = self.server.call(self._count)
+        socketio = socketio_for(self.server.application.registry)
+        assert isinstance(socketio, SocketIO), "the first client has not come yet"
+        # All in one turn of the server's loop: counted apart, what was there a moment ago seems to be left.
+        counts: dict[str, int] = self.server.call(lambda: self._count(socketio))
         return counts
 
 
