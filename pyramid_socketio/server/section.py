@@ -28,6 +28,7 @@ OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "policy_server": asbool,
     "policy_listener_host": str,
     "policy_listener_port": int,
+    "max_connections": int,
 }
 
 
