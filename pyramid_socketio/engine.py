@@ -27,7 +27,7 @@ from .protocol.revisions import BY_EIO, Revision
 from .protocol.websocket import TEXT, HandshakeRefused, check_handshake, encode_close, encode_frame
 from .session import Session, SessionListener
 from .settings import Settings
-from .transports.base import Exchange
+from .transports.base import CLOSED_TRANSPORT, Exchange
 from .transports.jsonp import JSONPTransport, parse_index
 from .transports.polling import PollingTransport
 from .transports.websocket import WebSocketTransport
@@ -234,7 +234,10 @@ class Engine:
             def open_websocket(exchange: Exchange, head: bytes) -> None:
                 session = self._open(environ, revision)
                 wire, early = exchange.take_over()
-                session.transport = WebSocketTransport(wire, revision, self.settings, session, early)
+                if wire.closed:
+                    session.transport = CLOSED_TRANSPORT
+                else:
+                    session.transport = WebSocketTransport(wire, revision, self.settings, session, early)
                 session.listener = self._accept(session, hint)
                 if wire.closed:
                     # While the application was deciding; the wire has told its earlier owner, and tells nobody again.
