@@ -234,15 +234,13 @@ class Engine:
             def open_websocket(exchange: Exchange, head: bytes) -> None:
                 session = self._open(environ, revision)
                 wire, early = exchange.take_over()
-                if wire.closed:
-                    session.transport = CLOSED_TRANSPORT
-                else:
-                    session.transport = WebSocketTransport(wire, revision, self.settings, session, early)
                 session.listener = self._accept(session, hint)
                 if wire.closed:
                     # While the application was deciding; the wire has told its earlier owner, and tells nobody again.
+                    session.transport = CLOSED_TRANSPORT
                     session.gone(session.transport, CloseReason.TRANSPORT_ERROR)
                     return
+                session.transport = WebSocketTransport(wire, revision, self.settings, session, early)
                 # One segment for the answer and the first packet.
                 wire.send(head + encode_frame(TEXT, session.open_packet([])))
 
