@@ -33,7 +33,7 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["pyramid_socketio", "pyramid_socketio.*"]),
-    package_data={"pyramid_socketio": ["py.typed"]},
+    package_data={"pyramid_socketio": ["py.typed", "static/*.js"]},
     zip_safe=False,
     install_requires=[
         "pyramid>=2.0",

@@ -13,6 +13,7 @@ from .errors import (
     CloseReason,
     ConnectRefused,
     LimitExceeded,
+    NoNamespace,
     PacketError,
     PayloadTooLarge,
     ProtocolError,
@@ -48,6 +49,7 @@ class Connection:
         "_pending",
         "_refusals",
         "_timer",
+        "_waiting",
         "leaving",
         "owner",
         "session",
@@ -63,6 +65,8 @@ class Connection:
         self.sockets: dict[str, NamespaceSocket] = {}
         self._connect = connect
         self._pending: PendingPacket | None = None
+        #: What the client wants to connect to, while it is not decided whether it may be in "/".
+        self._waiting: list[SocketPacket] | None = None
         #: Since the last time that a namespace let the client in.
         self._refusals = 0
         #: Workers that still run the application's code for sockets that have ended.
@@ -73,6 +77,12 @@ class Connection:
         self._timer: Timer | None = owner.timers.schedule(owner.settings.connect_timeout, self._connect_timed_out)
 
     # What the session tells
+
+    def opened(self) -> None:
+        if self.session.revision.joins_main:
+            # "The server waits with them until / is connected" (Engine.IO 3, Socket.IO 4, section 8.1).
+            self._waiting = []
+            self._join(SocketPacket(CONNECT))
 
     def messages(self, messages: list[str | bytes]) -> ProtocolError | None:
         ready: list[NamespaceSocket] = []
@@ -85,6 +95,8 @@ class Connection:
             for message in messages:
                 if self._pending is None and message.__class__ is str:
                     packet = decode(message, limit)
+                    if packet is None:
+                        continue
                     if packet.attachments:
                         self._expect(packet)
                         continue
@@ -106,7 +118,7 @@ class Connection:
 
     def _expect(self, packet: SocketPacket) -> None:
         """A packet whose attachments are to come; for a namespace that is not connected none is kept."""
-        if packet.namespace not in self.sockets:
+        if packet.namespace not in self.sockets and not self.session.revision.joins_main:
             raise PacketError("an event for a namespace that is not connected")
         self._pending = PendingPacket(packet)
 
@@ -129,7 +141,9 @@ class Connection:
 
     def _control(self, packet: SocketPacket, socket: NamespaceSocket | None, ready: list[NamespaceSocket]) -> None:
         """A packet that is not an event of a connected namespace."""
-        if packet.type == CONNECT and socket is None:
+        if self.session.revision.joins_main:
+            self._forgive(packet, socket, ready)
+        elif packet.type == CONNECT and socket is None:
             self._join(packet)
         elif socket is None or packet.type == CONNECT or packet.type == CONNECT_ERROR or socket.state is not CONNECTED:
             if packet.type == DISCONNECT and socket is not None:
@@ -141,13 +155,32 @@ class Connection:
         elif packet.type == ACK and socket.acknowledged(packet):
             ready.append(socket)
 
+    def _forgive(self, packet: SocketPacket, socket: NamespaceSocket | None, ready: list[NamespaceSocket]) -> None:
+        """The same in a revision whose clients do not wait for answers: nothing that comes too early is an error."""
+        if packet.type == CONNECT:
+            if socket is None and packet.namespace != "/":
+                if self._waiting is None:
+                    self._join(packet)
+                elif len(self._waiting) < self.owner.settings.max_namespaces:
+                    self._waiting.append(packet)
+            elif socket is not None and socket.state is CONNECTED:
+                self.send(self.session.revision.socket.encode_connect(packet.namespace, socket.id))
+        elif socket is None:
+            log.debug("session %s: ignored a packet for %s", self.session.sid[:6], escape(packet.namespace, 100))
+        elif packet.type == DISCONNECT:
+            socket.end(CloseReason.CLIENT)
+        elif packet.type == EVENT:
+            socket.put(packet)  # not connected yet: handled when it is
+        elif packet.type == ACK and socket.state is CONNECTED and socket.acknowledged(packet):
+            ready.append(socket)
+
     def _join(self, packet: SocketPacket) -> None:
         limit = self.owner.settings.max_namespaces
         if len(self.sockets) + self.leaving >= limit or self._refusals >= limit:
             raise LimitExceeded(f"more than {limit} namespaces")
         name = packet.namespace
         if self._connect is None or len(name) > _MAX_NAMESPACE_LENGTH or _CONTROL_CHARACTER.search(name):
-            self.refuse(name, ConnectRefused("Invalid namespace"))
+            self.refuse(name, NoNamespace())
             return
         socket = self.sockets[name] = NamespaceSocket(self, name)
         self.owner.workers.run(partial(socket.connect, self._connect, packet.data))
@@ -158,6 +191,12 @@ class Connection:
         Args:
             client: the id that the client would have had, for the log.
         """
+        revision = self.session.revision
+        if namespace == "/" and revision.joins_main and isinstance(refused, NoNamespace):
+            # The client did not ask for it: there is just nobody who answers.
+            self.send(revision.socket.encode_connect(namespace, client))
+            self.joined()
+            return
         self._refusals += 1
         log.info(
             "session %s: refused client %s in namespace %s: %s",
@@ -166,13 +205,15 @@ class Connection:
             escape(namespace, 100),
             escape(str(refused.message)),
         )
-        encode = self.session.revision.socket.encode_connect_error
+        encode = revision.socket.encode_connect_error
         try:
             packet = encode(namespace, refused.message, refused.data)
         except (TypeError, ValueError):
             log.exception("the data of a refusal of %s cannot be sent", namespace)
             packet = encode(namespace, refused.message)
         self.send(packet)
+        if namespace == "/" and revision.main_is_connection:
+            self.session.close(CloseReason.SERVER)
 
     def pause(self) -> None:
         """The inbox of a socket is full: nothing more is read until none is."""
@@ -185,10 +226,11 @@ class Connection:
         if not self._full:
             self.session.resume()
 
-    def send(self, encoded: EncodedPacket) -> None:
-        """Send a packet that is for this client alone."""
-        session = self.session
-        session.transport.send(session.revision.engine.Message(encoded))
+    def send(self, encoded: EncodedPacket | None) -> None:
+        """Send a packet that is for this client alone; ``None`` where its revision has no such packet."""
+        if encoded is not None:
+            session = self.session
+            session.transport.send(session.revision.engine.Message(encoded))
 
     def joined(self) -> None:
         """A namespace let the client in."""
@@ -196,6 +238,13 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        waiting, self._waiting = self._waiting, None
+        try:
+            for packet in waiting or ():
+                if packet.namespace not in self.sockets:
+                    self._join(packet)
+        except LimitExceeded as error:
+            self.session.failed(self.session.transport, error)
 
     def _connect_timed_out(self) -> None:
         self._timer = None
@@ -207,6 +256,7 @@ class Connection:
         self.session.close(CloseReason.CONNECT_TIMEOUT, 1008)
 
     def closed(self, reason: str) -> None:
+        self._waiting = None
         self.joined()
         self._pending = None
         for socket in tuple(self.sockets.values()):

@@ -253,7 +253,7 @@ class SocketIOContext:
 
         Args:
             ack: called with the client's answer, in its turn among this context's messages. Not called when the client
-                goes away before.
+                goes away before, nor when it is so old that it has no acks.
 
         Raises:
             SessionClosed: the client is gone and ``ack`` was asked for; otherwise nothing happens.
@@ -263,7 +263,7 @@ class SocketIOContext:
         if ack is None:
             self.io.send_event(data, self.json_default)
         else:
-            self.io.request_ack(data, ack, self.json_default)
+            self.io.send_with_ack(data, ack, self.json_default)
 
     def call(self, event: str, *args: Any, timeout: float = 60.0) -> Any:
         """Send an event and wait for the client's answer.
@@ -274,6 +274,7 @@ class SocketIOContext:
         Raises:
             AckTimeout: no answer within ``timeout`` seconds.
             SessionClosed: the client is gone.
+            NotCarried: the client is so old that it has no acks, or no binary data.
             RuntimeError: called by :meth:`connect`, before the client can answer.
         """
         answer = self.io.call(self._event(event, args), timeout, self.json_default)

@@ -22,10 +22,10 @@ from .errors import (
 from .evented.timers import Timers
 from .interfaces import CONNECTION
 from .origins import check_origin, cors_headers, preflight_headers
-from .protocol.http import Head, escape
-from .protocol.revisions import BY_EIO, Revision
+from .protocol.http import Head, encode_head, escape
+from .protocol.revisions import Revision, by_query
 from .protocol.websocket import TEXT, HandshakeRefused, check_handshake, encode_close, encode_frame
-from .session import Session, SessionListener
+from .session import BaseSession, Session, SessionListener
 from .settings import Settings
 from .transports.base import CLOSED_TRANSPORT, Exchange
 from .transports.jsonp import JSONPTransport, parse_index
@@ -36,7 +36,8 @@ __all__ = ["UPGRADE_KEY", "Answer", "Engine"]
 
 log = logging.getLogger(__name__)
 
-#: WSGI environ: what the server calls, as ``upgrade(exchange, head)``, when the application's answer was a 101.
+#: WSGI environ: what the server calls, as ``upgrade(exchange, head)``, when the application has let that answer
+#: pass which gives the connection away: a 101 for a WebSocket, or an empty 200 for a stream.
 UPGRADE_KEY: Final = "pyramid_socketio.upgrade"
 
 #: A path beyond these is no reason to answer at once; its sessions are found all the same.
@@ -98,13 +99,6 @@ def parse_query(query: str) -> dict[str, str]:
     return values
 
 
-def _unsupported(eio: str) -> str:
-    """What is wrong with a client that asks for this revision, and what to do about it."""
-    if eio in ("1", "2", "3"):
-        return f"EIO={eio} is socket.io-client 1.x or 2.x, which is not served; use 3.x or 4.x"
-    return f"EIO={eio[:20]} is no revision that is served; socket.io-client 3.x and 4.x send EIO=4"
-
-
 class Engine:
     """The Engine.IO server of one application.
 
@@ -139,17 +133,17 @@ class Engine:
             query = parse_query(environ.get("QUERY_STRING", ""))
             transport = self._transport(query, websocket)
             foreign = self._is_foreign(headers, environ)
-            cors = cors_headers(self.settings, headers.get("origin"), foreign)
+            asked = by_query(query)
+            credentials = asked is not None and asked.sends_credentials
+            cors = cors_headers(self.settings, headers.get("origin"), foreign, credentials)
             if "sid" in query:
                 raise UnknownSid
             method = environ["REQUEST_METHOD"]
             if method == "OPTIONS" and self.settings.allowed_origins:
-                return Answer(204, preflight_headers(self.settings, headers, foreign), b"")
+                return Answer(204, preflight_headers(self.settings, headers, foreign, credentials), b"")
             if method != "GET":
                 raise BadHandshakeMethod
-            revision = BY_EIO.get(query.get("EIO", ""))
-            if revision is None:
-                raise UnsupportedRevision(_unsupported(query.get("EIO", "")))
+            revision = self._served(asked, query)
             if self.closing or len(self.sessions) >= self.settings.max_sessions:
                 why = "shutting down" if self.closing else "socketio.max_sessions"
                 log.warning("refused a client with 503: %s", why)
@@ -181,6 +175,13 @@ class Engine:
             )
         return transport
 
+    def _served(self, revision: Revision | None, query: Mapping[str, str]) -> Revision:
+        if revision is None or revision.name not in self.settings.revisions:
+            asked = f"EIO={query.get('EIO', '')[:20]}" if revision is None else f"revision {revision.name}"
+            served = " ".join(self.settings.revisions)
+            raise UnsupportedRevision(f"{asked} is not one of socketio.revisions = {served}")
+        return revision
+
     def _is_foreign(self, headers: Mapping[str, str], own: Mapping[str, Any]) -> bool:
         """Judge the origin of a request; ``own`` is the WSGI environ that names the server's scheme and host."""
         return check_origin(self.settings, headers.get("origin"), own["wsgi.url_scheme"], own.get("HTTP_HOST", ""))
@@ -210,11 +211,13 @@ class Engine:
             transport = JSONPTransport(revision, self.settings, session, index)
         session.transport = transport
         session.listener = self._accept(session, hint)
+        session.opened()
         upgrades = ["websocket"] if self.settings.allow_upgrades and "websocket" in self.settings.transports else []
         if self.settings.cookie:
             cookie = f"{self.settings.cookie}={session.sid}; Path=/; HttpOnly; SameSite=Lax"
             cors = [*cors, ("Set-Cookie", cookie)]
-        return Answer(200, transport.wrap(cors), transport.script(session.open_packet(upgrades)), opens=True)
+        fields, body = transport.wrap([session.open_packet(upgrades)], cors)
+        return Answer(200, fields, body, opens=True)
 
     def _answer_websocket(
         self,
@@ -243,6 +246,7 @@ class Engine:
                 session.transport = WebSocketTransport(wire, revision, self.settings, session, early)
                 # One segment for the answer and the first packet.
                 wire.send(head + encode_frame(TEXT, session.open_packet([])))
+                session.opened()
 
             environ[UPGRADE_KEY] = open_websocket
         return Answer(101, headers, b"", opens=transport == "websocket")
@@ -266,7 +270,7 @@ class Engine:
         self.sessions[sid] = session
         return session
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: BaseSession) -> None:
         self.sessions.pop(session.sid, None)
 
     # Requests of sessions: straight from the server's connection, past WSGI and Pyramid
@@ -298,13 +302,15 @@ class Engine:
             else:
                 own = session.environ
             foreign = self._is_foreign(head.headers, own)
-            cors = cors_headers(self.settings, head.headers.get("origin"), foreign)
+            asked = by_query(query)
+            credentials = asked is not None and asked.sends_credentials
+            cors = cors_headers(self.settings, head.headers.get("origin"), foreign, credentials)
             if head.method == "OPTIONS" and self.settings.allowed_origins:
-                exchange.respond(204, preflight_headers(self.settings, head.headers, foreign))
+                exchange.respond(204, preflight_headers(self.settings, head.headers, foreign, credentials))
                 return
             if session is None:
                 raise UnknownSid
-            if BY_EIO.get(query.get("EIO", "")) is not session.revision:
+            if asked is None or asked.name != session.revision.name:
                 raise BadRequest("the session was opened with another EIO")
             if websocket:
                 self._upgrade(exchange, session, transport, cors)
@@ -329,9 +335,7 @@ class Engine:
             exchange.respond(answer.status, answer.headers, answer.body, close=websocket)
 
     def _upgrade(self, exchange: Exchange, session: Session, transport: str, cors: list[tuple[str, str]]) -> None:
-        lines = ["HTTP/1.1 101 Switching Protocols"]
-        lines += [f"{name}: {value}" for name, value in self._accept_websocket(exchange, cors)]
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        head = encode_head(101, self._accept_websocket(exchange, cors))
         if transport != "websocket" or not self.settings.allow_upgrades:
             _accept_and_close(exchange, head)
             return

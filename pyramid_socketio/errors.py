@@ -13,6 +13,7 @@ __all__ = [
     "AttachmentError",
     "BadHandshakeMethod",
     "BadRequest",
+    "BinaryRefused",
     "BindError",
     "CloseReason",
     "ConnectRefused",
@@ -20,6 +21,8 @@ __all__ = [
     "HandshakeError",
     "HTTPError",
     "LimitExceeded",
+    "NoNamespace",
+    "NotCarried",
     "PacketError",
     "PayloadTooLarge",
     "ProtocolError",
@@ -69,6 +72,12 @@ class ProtocolError(SocketIOError):
 
 class PacketError(ProtocolError):
     """Bytes that no packet of the revision can be."""
+
+
+class BinaryRefused(PacketError):
+    """Binary data from a client whose revision has none."""
+
+    close_code = 1003
 
 
 class AttachmentError(PacketError):
@@ -157,6 +166,10 @@ class SessionClosed(SocketIOError):
         self.reason = reason
 
 
+class NotCarried(SocketIOError):
+    """The client's revision of the protocol has no form for this: binary data, or acknowledgements."""
+
+
 class ConnectRefused(SocketIOError):
     """Raised by the application while a client connects to a namespace; becomes a CONNECT_ERROR packet.
 
@@ -169,6 +182,13 @@ class ConnectRefused(SocketIOError):
         super().__init__(message)
         self.message = message
         self.data = data
+
+
+class NoNamespace(ConnectRefused):
+    """No context answers this namespace."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid namespace")
 
 
 class AckTimeout(SocketIOError, TimeoutError):

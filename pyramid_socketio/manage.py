@@ -8,7 +8,7 @@ from gevent.event import Event
 from pyramid.httpexceptions import HTTPException
 
 from .context import SocketIOContext, refusal
-from .errors import ConnectRefused
+from .errors import ConnectRefused, NoNamespace
 from .interfaces import AUTH, CANNOT_SERVE, CONNECTION, SOCKET, ISocketIO
 from .namespace import Connector, Context, NamespaceSocket
 from .settings import parse_settings
@@ -60,7 +60,7 @@ class _Managed:
         """The connector: the main namespace is the view's, others are where they always are."""
         if socket.namespace != "/" or self._taken:
             if self._elsewhere is None:
-                raise ConnectRefused("Invalid namespace")
+                raise NoNamespace
             return self._elsewhere(socket, auth)
         self._taken = True
         context = self.context

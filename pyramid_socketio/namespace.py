@@ -18,6 +18,7 @@ from .errors import (
     CloseReason,
     ConnectRefused,
     LimitExceeded,
+    NotCarried,
     SessionClosed,
 )
 from .evented.timers import Timer
@@ -110,7 +111,8 @@ class NamespaceSocket:
         self.context: Context | None = None
         self._inbox: deque[SocketPacket] | None = None
         self._backlog_bytes = 0
-        self._busy = False
+        #: A worker runs :meth:`connect` or :meth:`drain`, which comes to everything that is in the inbox.
+        self._busy = True
         #: How many :meth:`call` wait.
         self._calls = 0
         #: The greenlet that runs the application's ``connect``, while it does.
@@ -159,7 +161,11 @@ class NamespaceSocket:
     def disconnect(self) -> None:
         """End the namespace for this client, which does not come back by itself; other namespaces live on."""
         if self.state is CONNECTED:
-            self.connection.send(self.engine_session.revision.socket.encode_disconnect(self.namespace))
+            revision = self.engine_session.revision
+            if self.namespace == "/" and revision.main_is_connection:
+                self.engine_session.close(CloseReason.SERVER)
+                return
+            self.connection.send(revision.socket.encode_disconnect(self.namespace))
             self.end(CloseReason.SERVER)
         else:
             self._refuse(ConnectRefused())
@@ -169,13 +175,19 @@ class NamespaceSocket:
     def send_event(self, data: list[Any], default: Default | None = None) -> None:
         """Send the event ``[name, *args]``. Never blocks; nothing happens when the client is gone.
 
+        What the client's revision cannot carry is logged and not sent.
+
         Raises:
             TypeError, ValueError: the data cannot be JSON.
             LimitExceeded: the client is not in yet, and ``max_queue_packets`` wait for that.
         """
         session = self.engine_session
         revision = session.revision
-        encoded = revision.socket.encode_event(self.namespace, data, None, default)
+        try:
+            encoded = revision.socket.encode_event(self.namespace, data, None, default)
+        except NotCarried as error:
+            self.connection.owner.not_carried(revision, data[0], error)
+            return
         if self.state is CONNECTED:
             session.transport.send(revision.engine.Message(encoded))
         else:
@@ -207,6 +219,7 @@ class NamespaceSocket:
 
         Raises:
             SessionClosed: the client is gone.
+            NotCarried: the client's revision has no acknowledgements, or cannot carry the data.
             LimitExceeded: ``max_pending_acks`` are waiting; or as in :meth:`send_event`.
         """
         if self.state is _ENDED:
@@ -227,6 +240,18 @@ class NamespaceSocket:
             raise
         return id
 
+    def send_with_ack(self, data: list[Any], answered: Callable[..., None], default: Default | None = None) -> None:
+        """Send an event that asks for an acknowledgement, where the client's revision has such; else without.
+
+        Raises:
+            SessionClosed, LimitExceeded: as in :meth:`request_ack`.
+        """
+        try:
+            self.request_ack(data, answered, default)
+        except NotCarried as error:
+            self.connection.owner.not_carried(self.engine_session.revision, data[0], error)
+            self.send_event(data, default)
+
     def forget_ack(self, id: int) -> None:
         """Do not wait for it any longer; when it comes, it is ignored."""
         if self._acks is not None:
@@ -243,6 +268,7 @@ class NamespaceSocket:
         Raises:
             AckTimeout: it did not come within ``timeout`` seconds.
             SessionClosed: the client is gone.
+            NotCarried: see :meth:`request_ack`.
             RuntimeError: called by the application's ``connect``.
         """
         if self._decider is getcurrent():
@@ -340,16 +366,17 @@ class NamespaceSocket:
             if self._full or self._backlog_bytes:
                 self._make_room()
 
-    def _acknowledge(self, id: int, event: Any, answer: list[Any] | None) -> None:
+    def _acknowledge(self, id: Any, event: Any, answer: list[Any] | None) -> None:
         context = self.context
         encode = self.engine_session.revision.socket.encode_ack
         try:
-            encoded = encode(self.namespace, id, answer or [], getattr(context, "json_default", None))
+            packets = encode(self.namespace, id, answer or [], getattr(context, "json_default", None))
         except FAILURES as error:
             assert context is not None
             what = f"the acknowledgement of {escape(repr(event), 100)}"
-            encoded = encode(self.namespace, id, context.fail(what, error))
-        self.connection.send(encoded)
+            packets = encode(self.namespace, id, context.fail(what, error))
+        for encoded in packets:
+            self.connection.send(encoded)
 
     def acknowledged(self, packet: SocketPacket) -> bool:
         """The client acknowledged; unknown and repeated ids are ignored.
@@ -408,13 +435,14 @@ class NamespaceSocket:
                 connection.leaving -= 1
             return
         self.state = CONNECTED
-        connection.joined()
         connection.owner.members.setdefault(self.namespace, {})[self.id] = self
         connection.send(self.engine_session.revision.socket.encode_connect(self.namespace, self.id))
         if self._early is not None:
             early, self._early = self._early, None
             for encoded in early:
                 connection.send(encoded)
+        connection.joined()
+        self.drain()
 
     def _turn_away(self, refused: ConnectRefused) -> None:
         """The application has decided: no."""
@@ -441,6 +469,9 @@ class NamespaceSocket:
             if isinstance(answered, AsyncResult):
                 answered.set(None)
         if state is _CONNECTING:
+            self._inbox = None
+            if self._full:
+                self._read_on()
             return
         owner = connection.owner
         members = owner.members.get(self.namespace)

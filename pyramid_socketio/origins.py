@@ -60,21 +60,32 @@ def check_origin(settings: Settings, origin: str | None, scheme: str, host: str)
     raise Forbidden(f"origin {origin} is neither the server's own ({scheme}://{host}) nor in socketio.allowed_origins")
 
 
-def cors_headers(settings: Settings, origin: str | None, foreign: bool) -> list[tuple[str, str]]:
-    """The headers that let a page of another origin read the answer; ``foreign`` is what :func:`check_origin` said."""
+def cors_headers(
+    settings: Settings, origin: str | None, foreign: bool, sends_credentials: bool = False
+) -> list[tuple[str, str]]:
+    """The headers that let a page of another origin read the answer.
+
+    Args:
+        foreign: what :func:`check_origin` said.
+        sends_credentials: the client is so old that it always sends cookies, and reads no answer that does not allow
+            that. For an origin that is allowed by its name, it is; never for ``*``.
+    """
     if not settings.allowed_origins:
         return []
     headers = []
     if foreign and origin is not None:
         headers.append(("Access-Control-Allow-Origin", origin))
-        if settings.cors_credentials:
+        if settings.cors_credentials or (sends_credentials and "*" not in settings.allowed_origins):
             headers.append(("Access-Control-Allow-Credentials", "true"))
     return [*headers, ("Vary", "Origin")]
 
 
-def preflight_headers(settings: Settings, headers: Mapping[str, str], foreign: bool) -> list[tuple[str, str]]:
-    """The answer to a preflight request (204)."""
-    answer = [header for header in cors_headers(settings, headers.get("origin"), foreign) if header[0] != "Vary"]
+def preflight_headers(
+    settings: Settings, headers: Mapping[str, str], foreign: bool, sends_credentials: bool = False
+) -> list[tuple[str, str]]:
+    """The answer to a preflight request (204); see :func:`cors_headers`."""
+    cors = cors_headers(settings, headers.get("origin"), foreign, sends_credentials)
+    answer = [header for header in cors if header[0] != "Vary"]
     answer.append(("Access-Control-Allow-Methods", "GET,HEAD,PUT,PATCH,POST,DELETE"))
     wanted = headers.get("access-control-request-headers")
     if wanted and len(wanted) <= 1000 and _NAMES.fullmatch(wanted):

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from .errors import CloseReason, PacketError, ProtocolError
 from .evented.timers import Timer, Timers
 from .evented.wire import Wire
-from .protocol.lifecycle import CLOSED, CLOSING, OPEN, UPGRADING, Heartbeat, transition
+from .protocol.lifecycle import CLOSED, CLOSING, OPEN, UPGRADING, ClientHeartbeat, Heartbeat, transition
 from .protocol.packets import CLOSE, MESSAGE, PING, PONG, UPGRADE, EnginePacket
 from .protocol.revisions import Revision
 from .settings import Settings
@@ -19,7 +19,7 @@ from .transports.base import CLOSED_TRANSPORT, Exchange, Transport
 from .transports.polling import Headers, PollingTransport
 from .transports.websocket import WebSocketTransport
 
-__all__ = ["Session", "SessionListener"]
+__all__ = ["BaseSession", "Session", "SessionListener"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ _LINGER: Final = 30.0
 class SessionListener(Protocol):
     """Who is told what a session receives. Called in the hub; must not block and must not raise."""
 
+    def opened(self) -> None:
+        """The client has been told of the session; called once, before anything else."""
+
     def messages(self, messages: list[str | bytes]) -> ProtocolError | None:
         """Messages in order, text as ``str``. An error that is returned ends the session."""
 
@@ -40,8 +43,8 @@ class SessionListener(Protocol):
         """The session is over; called once."""
 
 
-class Session:
-    """An Engine.IO session.
+class BaseSession:
+    """What the sessions of all revisions have in common: an identity, timers, flow control, and one end.
 
     To send, give ``transport.send`` a message; that never blocks, and does nothing when the session is over.
 
@@ -52,12 +55,8 @@ class Session:
     """
 
     __slots__ = (
-        "_candidate",
         "_forget",
-        "_heartbeat",
-        "_noops",
         "_timer",
-        "_upgrade_timer",
         "environ",
         "listener",
         "revision",
@@ -70,6 +69,8 @@ class Session:
 
     listener: SessionListener
     transport: Transport
+    #: The next thing to happen: a heartbeat, or the end.
+    _timer: Timer
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class Session:
         settings: Settings,
         timers: Timers,
         environ: dict[str, Any],
-        forget: Callable[[Session], None],
+        forget: Callable[[BaseSession], None],
     ) -> None:
         self.sid = sid
         self.revision = revision
@@ -87,24 +88,16 @@ class Session:
         self.environ = environ
         self._forget = forget
         self.state = OPEN
-        self._heartbeat = Heartbeat(settings.ping_interval, settings.ping_timeout, monotonic())
-        self._timer = self._schedule(settings.ping_interval, self._beat)
-        self._candidate: WebSocketTransport | None = None
-        self._upgrade_timer: Timer | None = None
-        self._noops: Timer | None = None
 
     @property
     def connected(self) -> bool:
         """Whether packets can be exchanged."""
         return self.state is OPEN or self.state is UPGRADING
 
-    def open_packet(self, upgrades: list[str]) -> bytes:
-        """The packet that tells the client about the session."""
-        settings = self.settings
-        packet: bytes = self.revision.engine.encode_open(
-            self.sid, upgrades, settings.ping_interval, settings.ping_timeout, settings.max_message_size
-        )
-        return packet
+    def opened(self) -> None:
+        """The client has been told of the session, so that it can be sent more."""
+        if self.connected:
+            self.listener.opened()
 
     # Flow control
 
@@ -130,6 +123,102 @@ class Session:
                 self.transport.abort()
             finally:
                 self._finish(CloseReason.TRANSPORT_ERROR)
+
+    # What the transport tells
+
+    def received(self, transport: Transport, packets: Sequence[EnginePacket]) -> None:
+        raise NotImplementedError
+
+    def failed(self, transport: Transport, error: ProtocolError) -> None:
+        if transport is self.transport:
+            self._fail(error, reached=True)
+
+    def _fail(self, error: ProtocolError, reached: bool) -> None:
+        """End the session for what the client did.
+
+        Args:
+            reached: whether the client has been answered already, so that nothing is left for it to fetch.
+        """
+        if not self.connected:
+            return
+        log.info("session %s: %s", self.sid[:6], error)
+        if reached and not self.transport.reachable:
+            self.transport.abort()
+            self._finish(error.reason)
+        else:
+            self._end(error.reason, error.close_code)
+
+    def gone(self, transport: Transport, reason: str) -> None:
+        if transport is self.transport:
+            self._finish(reason)
+
+    # The end
+
+    def close(self, reason: str, code: int = 1000) -> None:
+        """End the session: what was sent goes out, then the client is told."""
+        self._end(reason, code)
+
+    def _end(self, reason: str, code: int) -> None:
+        if not self.connected:
+            return
+        transport = self.transport
+        if not transport.reachable and reason != CloseReason.CLIENT:
+            self.state = CLOSING
+            self._timer.cancel()
+            self._timer = self._schedule(_LINGER, self._lingered)
+            transport.resume()
+            self.listener.closed(reason)
+            return
+        transport.close(code)
+        self._finish(reason)
+
+    def _lingered(self) -> None:
+        self.transport.abort()
+        self._finish(CloseReason.TRANSPORT_CLOSE)
+
+    def _finish(self, reason: str) -> None:
+        state, self.state = self.state, CLOSED
+        if state is CLOSED:
+            return
+        self._timer.cancel()
+        self.transport = CLOSED_TRANSPORT
+        self._forget(self)
+        listener = self.listener
+        del self.listener  # it holds this session: the circle ends here
+        if state is not CLOSING:
+            listener.closed(reason)
+
+
+class Session(BaseSession):
+    """An Engine.IO session: its heartbeat, and its change from polling to WebSocket."""
+
+    __slots__ = ("_candidate", "_heartbeat", "_noops", "_upgrade_timer")
+
+    def __init__(
+        self,
+        sid: str,
+        revision: Revision,
+        settings: Settings,
+        timers: Timers,
+        environ: dict[str, Any],
+        forget: Callable[[BaseSession], None],
+    ) -> None:
+        super().__init__(sid, revision, settings, timers, environ, forget)
+        now = monotonic()
+        heartbeat = ClientHeartbeat if revision.client_pings else Heartbeat
+        self._heartbeat: Any = heartbeat(settings.ping_interval, settings.ping_timeout, now)
+        self._timer = self._schedule(self._heartbeat.next_deadline() - now, self._beat)
+        self._candidate: WebSocketTransport | None = None
+        self._upgrade_timer: Timer | None = None
+        self._noops: Timer | None = None
+
+    def open_packet(self, upgrades: list[str]) -> bytes:
+        """The packet that tells the client about the session."""
+        settings = self.settings
+        packet: bytes = self.revision.engine.encode_open(
+            self.sid, upgrades, settings.ping_interval, settings.ping_timeout, settings.max_message_size
+        )
+        return packet
 
     # Heartbeat
 
@@ -175,11 +264,10 @@ class Session:
         for type, data in packets:
             if type == MESSAGE:
                 messages.append(data)
-            elif type == PONG:
-                self._pong()
-            elif type == PING:
-                error = PacketError("a ping from the client: in this revision the server pings")
-                break
+            elif type == PONG or type == PING:
+                error = self._heard_beat(type, data)
+                if error is not None:
+                    break
             elif type == CLOSE:
                 closed = True
                 break
@@ -190,44 +278,39 @@ class Session:
         if error is not None:
             self._fail(error, reached=not messages)
         elif closed and self.connected:
-            if isinstance(self.transport, PollingTransport):
-                self.transport.client_closed()
+            self.transport.client_closed()
             self._end(CloseReason.CLIENT, 1000)
 
-    def _pong(self) -> None:
+    def _heard_beat(self, type: int, data: str | bytes) -> ProtocolError | None:
+        """A ping or a pong of the client; the wrong one is an error."""
         now = monotonic()
+        if self.revision.client_pings:
+            if type == PONG:
+                return PacketError("a pong from the client: in this revision the client pings")
+            self._heartbeat.on_ping(now)
+            # "The server answers at once, with the same data."
+            self.transport.send_packet(self._packet(PONG, data.encode() if isinstance(data, str) else data))
+            return None
+        if type == PING:
+            return PacketError("a ping from the client: in this revision the server pings")
         self._heartbeat.on_pong(now)
         if self.settings.ping_interval < self.settings.ping_timeout:
             # The timer stands at the end of the time-out, and the next ping is due before.
             self._timer.cancel()
             self._timer = self._schedule(self._heartbeat.next_deadline() - now, self._beat)
+        return None
 
     def failed(self, transport: Transport, error: ProtocolError) -> None:
-        if transport is self.transport:
-            self._fail(error, reached=True)
-        elif transport is self._candidate:
+        if transport is self._candidate and transport is not self.transport:
             self._abandon(error.close_code, str(error))
-
-    def _fail(self, error: ProtocolError, reached: bool) -> None:
-        """End the session for what the client did.
-
-        Args:
-            reached: whether the client has been answered already, so that nothing is left for it to fetch.
-        """
-        if not self.connected:
-            return
-        log.info("session %s: %s", self.sid[:6], error)
-        if reached and isinstance(self.transport, PollingTransport):
-            self.transport.abort()
-            self._finish(error.reason)
         else:
-            self._end(error.reason, error.close_code)
+            super().failed(transport, error)
 
     def gone(self, transport: Transport, reason: str) -> None:
-        if transport is self.transport:
-            self._finish(reason)
-        elif transport is self._candidate:
+        if transport is self._candidate and transport is not self.transport:
             self._abandon(1000, reason)
+        else:
+            super().gone(transport, reason)
 
     # Requests of a polling session
 
@@ -325,41 +408,14 @@ class Session:
 
     # The end
 
-    def close(self, reason: str, code: int = 1000) -> None:
-        """End the session: what was sent goes out, then the client is told."""
-        self._end(reason, code)
-
     def _end(self, reason: str, code: int) -> None:
-        if not self.connected:
-            return
-        self._abandon(1000, reason)
-        transport = self.transport
-        if isinstance(transport, PollingTransport) and not transport.waiting and reason != CloseReason.CLIENT:
-            self.state = CLOSING
-            self._timer.cancel()
-            self._timer = self._schedule(_LINGER, self._lingered)
-            transport.resume()
-            self.listener.closed(reason)
-            return
-        transport.close(code)
-        self._finish(reason)
-
-    def _lingered(self) -> None:
-        self.transport.abort()
-        self._finish(CloseReason.TRANSPORT_CLOSE)
+        if self.connected:
+            self._abandon(1000, reason)
+        super()._end(reason, code)
 
     def _finish(self, reason: str) -> None:
-        state, self.state = self.state, CLOSED
-        if state is CLOSED:
-            return
-        if self._candidate is not None:
-            candidate = self._candidate
+        candidate = self._candidate
+        super()._finish(reason)
+        if candidate is not None:
             self._stop_upgrade("lost")
             candidate.abort()
-        self._timer.cancel()
-        self.transport = CLOSED_TRANSPORT
-        self._forget(self)
-        listener = self.listener
-        del self.listener  # it holds this session: the circle ends here
-        if state is not CLOSING:
-            listener.closed(reason)

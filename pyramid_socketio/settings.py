@@ -81,6 +81,13 @@ def _transports(value: Any) -> tuple[str, ...]:
     return names
 
 
+def _revisions(value: Any) -> tuple[str, ...]:
+    names = _words(value)
+    if set(names) - {"0.6", "0.9", "2", "4"} or not names:
+        raise ValueError("must be some of: 0.6 0.9 2 4")
+    return names
+
+
 def _origins(value: Any) -> tuple[str, ...]:
     origins = tuple(origin.rstrip("/").lower() for origin in _words(value))
     for origin in origins:
@@ -103,6 +110,14 @@ class Setting(NamedTuple):
 TABLE: tuple[Setting, ...] = (
     Setting("resource", _resource, "socket.io", "", "first segment of the URL path that clients connect to"),
     Setting("transports", _transports, ("polling", "websocket"), "", "transports that clients may use"),
+    Setting(
+        "revisions",
+        _revisions,
+        ("0.6", "0.9", "2", "4"),
+        "",
+        "clients that are served: `4` stands for 3.x and 4.x, `2` for 1.x and 2.x, `0.9` for 0.7 to 0.9, `0.6` for"
+        " 0.5 and 0.6",
+    ),
     Setting("allow_upgrades", _boolean, True, "", "whether a polling client may change to WebSocket"),
     Setting("ping_interval", _seconds, 25.0, "seconds", "time between two pings to a client"),
     Setting("ping_timeout", _seconds, 20.0, "seconds", "time that a client has to answer a ping"),
@@ -154,6 +169,13 @@ TABLE: tuple[Setting, ...] = (
         "",
         "directory or asset specification of socket.io-client's `dist`, served as /socket.io/socket.io.js",
     ),
+    Setting(
+        "swf",
+        _optional_text,
+        None,
+        "",
+        "file or asset specification of web-socket-js's `WebSocketMain.swf`, for old clients that use Flash",
+    ),
 )
 
 
@@ -169,6 +191,7 @@ class Settings:
 
     resource: str
     transports: tuple[str, ...]
+    revisions: tuple[str, ...]
     allow_upgrades: bool
     ping_interval: float
     ping_timeout: float
@@ -193,6 +216,7 @@ class Settings:
     cors_credentials: bool
     cookie: str | None
     client: str | None
+    swf: str | None
 
     def __init__(self, **values: Any) -> None:
         for row in TABLE:

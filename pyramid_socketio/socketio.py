@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
@@ -10,7 +11,7 @@ import gevent
 
 from .connection import Connection
 from .engine import Answer, Engine
-from .errors import CloseReason
+from .errors import CloseReason, NotCarried
 from .evented.timers import Timers
 from .evented.workers import Workers
 from .interfaces import CONNECTION
@@ -22,9 +23,13 @@ from .settings import Settings
 
 __all__ = ["SocketIO"]
 
+log = logging.getLogger(__name__)
 
 #: Seconds for the next poll of a client that does not know of the shutdown yet. Clients poll again at once.
 _LAST_POLL: Final = 1.0
+
+#: Warnings about events that a revision cannot carry, at most.
+_MAX_NOT_CARRIED: Final = 100
 
 
 class SocketIO:
@@ -44,6 +49,7 @@ class SocketIO:
         self.members: dict[str, dict[str, NamespaceSocket]] = {}
         #: Sockets whose end has not been told to the application yet.
         self.ending = 0
+        self._not_carried: set[tuple[str, str]] = set()
 
     def answer(
         self, environ: dict[str, Any], connect: Connector | None = None, closed: Callable[[], None] | None = None
@@ -70,7 +76,7 @@ class SocketIO:
         members = self.members.get(namespace)
         if not members:
             return
-        messages: dict[str, Any] = {}
+        messages: dict[int, Any] = {}
         last: Revision | None = None
         message: Any = None
         # A copy, because a client that turns out to be gone leaves the dict.
@@ -81,11 +87,27 @@ class SocketIO:
             revision = session.revision
             if revision is not last:
                 last = revision
-                message = messages.get(revision.name)
-                if message is None:
-                    encoded = revision.socket.encode_event(namespace, data, None, default)
-                    message = messages[revision.name] = revision.engine.Message(encoded)
-            session.transport.send(message)
+                key = id(revision)
+                if key not in messages:
+                    messages[key] = self._encode(revision, namespace, data, default)
+                message = messages[key]
+            if message is not None:
+                session.transport.send(message)
+
+    def _encode(self, revision: Revision, namespace: str, data: list[Any], default: Default | None) -> Any:
+        """The event as it goes out to clients of a revision; ``None`` where that cannot carry it."""
+        try:
+            return revision.engine.Message(revision.socket.encode_event(namespace, data, None, default))
+        except NotCarried as error:
+            self.not_carried(revision, data[0], error)
+            return None
+
+    def not_carried(self, revision: Revision, event: Any, error: NotCarried) -> None:
+        """Log, once for each event and revision, that some clients do not get an event."""
+        what = (revision.name, str(event)[:100])
+        if what not in self._not_carried and len(self._not_carried) < _MAX_NOT_CARRIED:
+            self._not_carried.add(what)
+            log.warning("clients of revision %s do not get %r: %s (said once)", *what, error)
 
     def shutdown(self) -> None:
         """Tell every client that the server goes away, and run every ``disconnect``; returns when all have run.

@@ -1,4 +1,4 @@
-"""The browser client below the resource."""
+"""What pages load from below the resource: the browser client, our script, Flash's file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 from webtest import TestApp
 
-from pyramid_socketio.config.clientfiles import NAMES
+import pyramid_socketio
+from pyramid_socketio.config.clientfiles import NAMES, SWF_NAMES
 
 SCRIPT = "application/javascript; charset=utf-8"
+
+#: As it lies in the package.
+COMPAT = (Path(pyramid_socketio.__file__).parent / "static" / "compat.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -147,3 +151,95 @@ def test_a_directory_without_a_client(client: str, why: str) -> None:
     assert info.value.etype is ConfigurationError
     assert f": socketio.client = {client}: {why}" in str(info.value)
     assert "; it must be the directory dist of the npm package socket.io-client\n" in str(info.value)
+
+
+@pytest.fixture
+def swf(tmp_path: Path) -> Path:
+    path = tmp_path / "MyFlash.swf"
+    path.write_bytes(b"FWS\x0a\xff")
+    return path
+
+
+def test_compat() -> None:
+    response = make_app().get("/socket.io/compat.js")
+    assert response.text == COMPAT
+    assert response.headers["Content-Type"] == SCRIPT
+    assert response.headers["Cache-Control"] == "public, max-age=0"
+    assert response.headers["Content-Length"] == str(len(COMPAT.encode()))
+
+
+def test_compat_not_modified(swf: Path) -> None:
+    app = make_app()
+    etag = app.get("/socket.io/compat.js").headers["ETag"]
+    assert app.get("/socket.io/compat.js", headers={"If-None-Match": etag}, status=304).body == b""
+    with_swf = make_app(**{"socketio.swf": str(swf)})
+    with_swf.get("/socket.io/compat.js", headers={"If-None-Match": etag}, status=200)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "resource", "script_name", "location"),
+    [
+        (None, "socket.io", "", "/socket.io/WebSocketMain.swf"),
+        ("app", "live", "", "/app/live/WebSocketMain.swf"),
+        (None, "socket.io", "/mounted", "/mounted/socket.io/WebSocketMain.swf"),
+        (None, "socket.io", '/a"b', "/a%22b/socket.io/WebSocketMain.swf"),
+    ],
+)
+def test_compat_says_where_the_flash_file_is(
+    swf: Path, prefix: str | None, resource: str, script_name: str, location: str
+) -> None:
+    config = Configurator(settings={"socketio.swf": str(swf), "socketio.resource": resource})
+    config.include("pyramid_socketio", route_prefix=prefix)
+    app = TestApp(config.make_wsgi_app(), extra_environ={"SCRIPT_NAME": script_name})
+    path = f"/{prefix}/{resource}" if prefix else f"/{resource}"
+    script = app.get(f"{path}/compat.js").text
+    assert script == f'WEB_SOCKET_SWF_LOCATION = "{location}";\n{COMPAT}'
+    app.get(f"{path}/WebSocketMain.swf", status=200)
+
+
+@pytest.mark.parametrize("name", SWF_NAMES)
+def test_flash_file(swf: Path, name: str) -> None:
+    app = make_app(**{"socketio.swf": str(swf)})
+    response = app.get(f"/socket.io/{name}")
+    assert response.body == b"FWS\x0a\xff"
+    assert response.headers["Content-Type"] == "application/x-shockwave-flash"
+    app.get(f"/socket.io/{name}", headers={"If-None-Match": response.headers["ETag"]}, status=304)
+
+
+def test_flash_file_by_asset_specification() -> None:
+    app = make_app(**{"socketio.swf": "pyramid_socketio:py.typed"})
+    assert app.get("/socket.io/WebSocketMain.swf").body == b""
+
+
+@pytest.mark.parametrize("name", ["WebSocketMainInsecure.swf", "x/WebSocketMain.swf", "static/WebSocketMainxswf"])
+def test_no_other_flash_file(swf: Path, name: str) -> None:
+    response = make_app(**{"socketio.swf": str(swf)}).get(f"/socket.io/{name}", status=501)
+    assert response.content_type == "text/plain"
+
+
+def test_flash_file_without_the_setting() -> None:
+    response = make_app().get("/socket.io/WebSocketMain.swf", status=404)
+    assert response.text == (
+        "No Flash file is served here: set socketio.swf to the file WebSocketMain.swf of web-socket-js."
+    )
+
+
+def test_flash_file_that_has_gone(swf: Path) -> None:
+    app = make_app(**{"socketio.swf": str(swf)})
+    swf.unlink()
+    assert str(swf) not in app.get("/socket.io/WebSocketMain.swf", status=404).text
+
+
+@pytest.mark.parametrize(
+    ("swf", "why"),
+    [
+        ("/does/not/exist.swf", "there is no such file"),
+        ("pyramid_socketio:config", "there is no such file"),
+        ("no_such_package:x.swf", "the package 'no_such_package' cannot be imported"),
+    ],
+)
+def test_a_flash_file_that_is_not_there(swf: str, why: str) -> None:
+    with pytest.raises(ConfigurationError) as info:
+        make_app(**{"socketio.swf": swf})
+    assert f": socketio.swf = {swf}: {why}" in str(info.value)
+    assert "; it must be the file WebSocketMain.swf of web-socket-js\n" in str(info.value)

@@ -55,9 +55,8 @@ class RecordingSocket:
     def send_event(self, data: list[Any], default: Any = None) -> None:
         self.sent.append(json.loads(dumps(data, default)))
 
-    def request_ack(self, data: list[Any], answered: Any, default: Any = None) -> int:
+    def send_with_ack(self, data: list[Any], answered: Any, default: Any = None) -> None:
         self.asked.append((json.loads(dumps(data, default)), answered))
-        return 0
 
     def call(self, data: list[Any], timeout: float, default: Any = None) -> list[Any]:
         self.send_event(data, default)

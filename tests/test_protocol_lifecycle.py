@@ -6,7 +6,15 @@ import itertools
 
 import pytest
 
-from pyramid_socketio.protocol.lifecycle import CLOSED, CLOSING, OPEN, UPGRADING, Heartbeat, transition
+from pyramid_socketio.protocol.lifecycle import (
+    CLOSED,
+    CLOSING,
+    OPEN,
+    UPGRADING,
+    ClientHeartbeat,
+    Heartbeat,
+    transition,
+)
 
 STATES = (OPEN, UPGRADING, CLOSING, CLOSED)
 EVENTS = ("probe", "upgrade", "abandon", "close", "lost")
@@ -97,3 +105,26 @@ def test_a_server_that_does_not_read_expects_no_pong() -> None:
     assert beat.on_deadline(145.0, deaf=True) == "wait"
     assert beat.on_deadline(165.0, deaf=True) == "wait"
     assert beat.on_deadline(185.0) == "timeout"
+
+
+def test_a_client_that_pings_lives_on() -> None:
+    beat = ClientHeartbeat(25, 20, now=0)
+    assert beat.next_deadline() == 45
+    beat.on_ping(25)
+    assert beat.on_deadline(45) == "wait"
+    assert beat.next_deadline() == 70
+
+
+def test_a_client_that_should_ping_and_is_silent() -> None:
+    beat = ClientHeartbeat(25, 20, now=0)
+    assert beat.on_deadline(44.9) == "wait"
+    assert beat.on_deadline(45) == "timeout"
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_anything_that_was_heard_counts_once(deaf: bool) -> None:
+    beat = ClientHeartbeat(25, 20, now=0)
+    beat.heard = not deaf
+    assert beat.on_deadline(45, deaf) == "wait"
+    assert beat.next_deadline() == 90
+    assert beat.on_deadline(90) == "timeout"

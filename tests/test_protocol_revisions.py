@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pyramid_socketio.protocol import engineio_v4, socketio_v5
-from pyramid_socketio.protocol.revisions import BY_EIO, Revision
+from pyramid_socketio.protocol.revisions import ALL, Revision, by_query
 
-ENGINE = ("encode_packet", "decode_packet", "encode_payload", "decode_payload", "encode_open", "Message")
+ENGINE = ("encode_packet", "decode_packet", "encode_payload", "decode_payload", "Message")
 SOCKET = (
     "decode_packet",
     "encode_event",
@@ -18,13 +18,22 @@ SOCKET = (
 )
 
 
-@pytest.mark.parametrize("revision", list(BY_EIO.values()), ids=list(BY_EIO))
+@pytest.mark.parametrize("revision", list(ALL), ids=lambda revision: revision.name)
 def test_a_revision_is_whole(revision: Revision) -> None:
-    assert revision.name
-    assert set(ENGINE) <= set(revision.engine.__all__)
-    assert set(SOCKET) <= set(revision.socket.__all__)
+    assert all(callable(getattr(revision.engine, name)) for name in ENGINE)
+    assert all(callable(getattr(revision.socket, name)) for name in SOCKET)
 
 
 def test_clients_3_and_4() -> None:
-    assert BY_EIO["4"] == ("engine.io 4, socket.io 5", engineio_v4, socketio_v5)
-    assert "5" not in BY_EIO
+    assert by_query({"EIO": "4"}) == ("4", engineio_v4, socketio_v5, False, False, False, False, False)
+    assert by_query({"EIO": "5"}) is None
+    assert by_query({}) is None
+    assert by_query({"EIO": "5", "b64": "1"}) is None
+
+
+@pytest.mark.parametrize("query", [{"EIO": "3"}, {"EIO": "2"}, {"b64": "1"}, {"j": "0"}, {"t": "1795226034745-0"}])
+def test_clients_1_and_2(query: dict[str, str]) -> None:
+    revision = by_query(query)
+    assert revision is not None
+    assert revision.name == "2"
+    assert revision.client_pings and revision.joins_main and not revision.main_is_connection

@@ -134,7 +134,7 @@ def encode(packet: dict[str, Any]) -> EncodedPacket:
     if type == EVENT:
         return encode_event(namespace, data, id)
     if type == ACK:
-        return encode_ack(namespace, id, data)
+        return encode_ack(namespace, id, data)[0]
     if type == CONNECT:
         return encode_connect(namespace, data["sid"])
     if type == CONNECT_ERROR:
@@ -357,7 +357,7 @@ def test_what_was_sent_is_received(namespace: str, name: str, args: list[Any], i
 @given(st.lists(WITH_BINARY))
 def test_what_was_sent_with_attachments_is_received(args: list[Any]) -> None:
     decoder = Decoder()
-    text, attachments = encode_ack("/", 7, args)
+    ((text, attachments),) = encode_ack("/", 7, args)
     if len(attachments) > LIMIT:
         return
     decoder.feed(text.decode())

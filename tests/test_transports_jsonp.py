@@ -108,7 +108,7 @@ class TestScript:
             with pytest.raises(BadRequest):
                 parse_index(vector["j"])
             return
-        script = transport(parse_index(vector["j"])).script(payload.encode()).decode()
+        script = transport(parse_index(vector["j"])).wrap([payload.encode()], [])[1].decode()
         if vector["name"] in OTHER_SCRIPT:
             body = body.replace("<", "\\u003c")
         assert script == body
@@ -118,13 +118,13 @@ class TestScript:
 
     @given(st.text(st.characters(codec="utf-8")))
     def test_a_script_is_a_call_with_one_text_e3_14(self, text: str) -> None:
-        script = transport("7").script(text.encode()).decode()
+        script = transport("7").wrap([text.encode()], [])[1].decode()
         assert script.startswith("___eio[7](") and script.endswith(");")
         assert json.loads(script[len("___eio[7](") : -2]) == text
         assert not set(script) & set("<\u2028\u2029\r\n")
 
     def test_the_headers_let_no_browser_guess(self) -> None:
-        headers = dict(transport().wrap([("X", "y")]))
+        headers = dict(transport().wrap([], [("X", "y")])[0])
         assert headers["Content-Type"] == "text/javascript; charset=UTF-8"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"

@@ -17,7 +17,7 @@ from pyramid.router import Router
 from pyramid.urldispatch import RoutesMapper
 from pyramid.util import InstancePropertyHelper
 
-from ..errors import ConnectRefused
+from ..errors import ConnectRefused, NoNamespace
 from ..interfaces import AUTH, SOCKET, ISocketIONamespaces
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _refusal(error: Exception | None, status: int, attempt: Attempt) -> ConnectR
     elif error is not None and status < 400:
         status = 500  # the exception view's friendly page is still no success
     if status == 404 and attempt.context is None:
-        return ConnectRefused("Invalid namespace")
+        return NoNamespace()
     known = status_map.get(status)
     return ConnectRefused(known.title if known and status >= 300 else "Connection refused", {"status": status})
 

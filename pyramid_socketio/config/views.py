@@ -1,8 +1,9 @@
-"""The views of the resource, ``/socket.io/``: where an HTTP request becomes a session, and the browser client."""
+"""The views of the resource, ``/socket.io/``: where an HTTP request becomes a session, and what pages load."""
 
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from pyramid.exceptions import ConfigurationError
@@ -11,7 +12,7 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from ..interfaces import CANNOT_SERVE, CONNECTION, ISocketIONamespaces
-from .clientfiles import ClientFiles
+from .clientfiles import COMPAT, SWF_NAMES, ClientFiles
 
 if TYPE_CHECKING:
     from pyramid.config import Configurator
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 
 RESOURCE_ROUTE = "pyramid_socketio.resource"
 CLIENT_ROUTE = "pyramid_socketio.client"
+
+#: Names that are left to the view of files, which has a table of its own for those of the client.
+_FILES = "|".join((r"socket\.io[.\w]*\.js(?:\.map)?", *map(re.escape, (COMPAT, *SWF_NAMES))))
 
 #: After all routes of the application, wherever it adds them.
 _LAST = PHASE3_CONFIG + 1
@@ -64,9 +68,10 @@ def add_resource(config: Configurator, socketio: SocketIO) -> None:
     if not settings.resource:
         raise ConfigurationError("socketio.resource must not be empty")
     base = f"/{settings.resource}"
-    config.add_route(CLIENT_ROUTE, base + r"/{name:socket\.io[.\w]*\.js(?:\.map)?}", request_method=("GET", "HEAD"))
+    config.add_route(CLIENT_ROUTE, f"{base}/{{name:{_FILES}}}", request_method=("GET", "HEAD"))
     config.add_route(RESOURCE_ROUTE, base + "{path:(?:/.*)?}")
-    for route, view in ((CLIENT_ROUTE, ClientFiles(settings.client)), (RESOURCE_ROUTE, Handshake(socketio))):
+    files = ClientFiles(settings.client, settings.swf)
+    for route, view in ((CLIENT_ROUTE, files), (RESOURCE_ROUTE, Handshake(socketio))):
         # Sessions have origin checks of their own; a CSRF token is nothing that a Socket.IO client could send.
         config.add_view(view, route_name=route, permission=NO_PERMISSION_REQUIRED, require_csrf=False)
     config.action(None, _arrange, args=(config,), order=_LAST)

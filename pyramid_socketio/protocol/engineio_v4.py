@@ -14,7 +14,15 @@ from .jsontext import dumps
 from .packets import MESSAGE, OPEN, EncodedPacket, EnginePacket
 from .websocket import BINARY, TEXT, encode_frame
 
-__all__ = ["Message", "decode_packet", "decode_payload", "encode_open", "encode_packet", "encode_payload"]
+__all__ = [
+    "Message",
+    "decode_base64",
+    "decode_packet",
+    "decode_payload",
+    "encode_open",
+    "encode_packet",
+    "encode_payload",
+]
 
 #: Between two packets of a payload. JSON escapes control characters, so it is never part of a packet.
 SEPARATOR: Final = b"\x1e"
@@ -44,11 +52,12 @@ def decode_packet(data: str | bytes) -> EnginePacket:
     except KeyError:
         pass
     if data[0] == "b":
-        return (MESSAGE, _decode_base64(data[1:]))  # type: ignore[arg-type]
+        return (MESSAGE, decode_base64(data[1:]))  # type: ignore[arg-type]
     raise PacketError("unknown packet type")
 
 
-def _decode_base64(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
+    """Binary data that came as text. Raises PacketError."""
     try:
         raw = text.encode("ascii")
         data = a2b_base64(raw)
@@ -60,9 +69,9 @@ def _decode_base64(text: str) -> bytes:
     return data
 
 
-def encode_payload(packets: list[bytes]) -> bytes:
-    """The body of one polling answer: at least one packet, in sending order."""
-    return SEPARATOR.join(packets)
+def encode_payload(packets: list[bytes]) -> tuple[str, bytes]:
+    """Content type and body of one polling answer: at least one packet, in sending order."""
+    return "text/plain; charset=UTF-8", SEPARATOR.join(packets)
 
 
 def decode_payload(body: bytes, max_packets: int) -> list[EnginePacket | PacketError]:

@@ -18,6 +18,7 @@ __all__ = [
     "REASONS",
     "ChunkedDecoder",
     "Head",
+    "encode_head",
     "encode_response",
     "escape",
     "find_head_end",
@@ -344,6 +345,22 @@ REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _STATUS_LINES: Final = {status: f"HTTP/1.1 {status} {reason}\r\n" for status, reason in REASONS.items()}
 
 
+def encode_head(status: int, headers: list[tuple[str, str]]) -> bytes:
+    """Status line and headers of a response, RFC 9112 section 4, to the empty line behind them. Nothing is added.
+
+    Args:
+        status: one of :data:`REASONS`.
+        headers: latin-1; in this order. Never with text that came from a client.
+
+    Raises:
+        ValueError: a line break in a header, or a character beyond latin-1.
+    """
+    text = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    if text.count("\r") != len(headers) or text.count("\n") != len(headers):
+        raise ValueError("a line break in a response header")
+    return f"{_STATUS_LINES[status]}{text}\r\n".encode("latin-1")
+
+
 def encode_response(status: int, headers: list[tuple[str, str]], body: bytes, keep_alive: bool = True) -> bytes:
     """One whole response, RFC 9112 section 4, to be sent at once.
 
@@ -351,22 +368,17 @@ def encode_response(status: int, headers: list[tuple[str, str]], body: bytes, ke
     its own Content-Length and no body.
 
     Args:
-        status: one of :data:`REASONS`.
-        headers: latin-1; in this order. Never with text that came from a client.
+        status, headers: see :func:`encode_head`.
         keep_alive: ``False`` where the connection is closed after this.
 
     Raises:
-        ValueError: a line break in a header, or a character beyond latin-1.
+        ValueError: see :func:`encode_head`.
     """
-    lines = [f"{name}: {value}\r\n" for name, value in headers]
     if status >= 200:
+        headers = [*headers, ("Connection", "keep-alive" if keep_alive else "close")]
         if status not in (204, 304) and (body or not any(name.lower() == "content-length" for name, _ in headers)):
-            lines.append(f"Content-Length: {len(body)}\r\n")
-        lines.append("Connection: keep-alive\r\n" if keep_alive else "Connection: close\r\n")
-    text = "".join(lines)
-    if text.count("\r") != len(lines) or text.count("\n") != len(lines):
-        raise ValueError("a line break in a response header")
-    return (_STATUS_LINES[status] + text + "\r\n").encode("latin-1") + body
+            headers.insert(-1, ("Content-Length", str(len(body))))
+    return encode_head(status, headers) + body
 
 
 def escape(text: str, limit: int = 200) -> str:

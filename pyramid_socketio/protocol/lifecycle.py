@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CLOSED", "CLOSING", "OPEN", "UPGRADING", "Heartbeat", "transition"]
+__all__ = ["CLOSED", "CLOSING", "OPEN", "UPGRADING", "ClientHeartbeat", "Heartbeat", "transition"]
 
 # States.
 OPEN: Final = "open"
@@ -80,5 +80,41 @@ class Heartbeat:
         if deaf or self.heard:
             self.heard = False
             self._pong_by = now + self.timeout
+            return "wait"
+        return "timeout"
+
+
+class ClientHeartbeat:
+    """The heartbeat of Engine.IO 3 (section 5), seen by the server: the client pings, silence ends the session.
+
+    Args:
+        interval: the client's, from one of its pings to the next.
+        timeout: what it may take longer.
+    """
+
+    __slots__ = ("_deadline", "_patience", "heard")
+
+    def __init__(self, interval: float, timeout: float, now: float) -> None:
+        self._patience = interval + timeout
+        self._deadline = now + self._patience
+        #: Set when something else than a ping came from the client.
+        self.heard = False
+
+    def next_deadline(self) -> float:
+        """When to call :meth:`on_deadline`. It may be called later or earlier."""
+        return self._deadline
+
+    def on_ping(self, now: float) -> None:
+        """The client is alive."""
+        self._deadline = now + self._patience
+
+    def on_deadline(self, now: float, deaf: bool = False) -> str:
+        """What is to be done now; see :meth:`Heartbeat.on_deadline`."""
+        if now < self._deadline:
+            return "wait"
+        # The clock is not read for every message: who was heard of since the last look gets the time once more.
+        if deaf or self.heard:
+            self.heard = False
+            self._deadline = now + self._patience
             return "wait"
         return "timeout"

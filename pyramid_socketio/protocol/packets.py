@@ -66,7 +66,8 @@ class SocketPacket:
         type: CONNECT to CONNECT_ERROR.
         namespace: starts with ``/``.
         data: EVENT: ``[name, *args]``; ACK: the list of arguments; CONNECT: the auth object or ``None``.
-        id: of the acknowledgement that is asked for (EVENT) or given (ACK), else ``None``.
+        id: of the acknowledgement that is asked for (EVENT; opaque, for ``encode_ack``) or given (ACK; the number that
+            ``encode_event`` was told), else ``None``.
         attachments: how many binary messages still belong to it.
         size: of its text, in characters.
     """
@@ -78,7 +79,7 @@ class SocketPacket:
         type: int,
         namespace: str = "/",
         data: Any = None,
-        id: int | None = None,
+        id: Any = None,
         attachments: int = 0,
         size: int = 0,
     ) -> None:

@@ -1,36 +1,73 @@
-"""The revisions that are served: one record each, chosen once at the handshake.
-
-A record holds everything that differs from one revision to the next, so that nobody above asks for a version number. A
-new revision is a module or two in this package and one row here.
-"""
+"""The revisions of the protocols: a record for each, chosen once when a session opens, holds what differs."""
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
-from . import engineio_v4, socketio_v5
+from . import engineio_v3, engineio_v4, socketio_v4, socketio_v5
 
-__all__ = ["BY_EIO", "Revision"]
+__all__ = ["ALL", "EIO4", "Revision", "by_query"]
 
 
 class Revision(NamedTuple):
-    """What differs from one revision of the protocols to the next.
+    """A wire format.
 
     Attributes:
-        name: what ``context.io.revision`` and the logs say.
-        engine: the Engine.IO codec: ``encode_packet``, ``decode_packet``, ``encode_payload``, ``decode_payload``,
-            ``encode_open`` and the class ``Message``.
+        name: for people to read, and for the setting ``socketio.revisions``: the last clients that speak it.
+        engine: the Engine.IO codec, a module or an object: ``encode_packet``, ``decode_packet``, ``encode_payload``,
+            ``decode_payload``, ``Message``, and ``encode_open`` where a packet opens the session.
         socket: the Socket.IO codec: ``decode_packet`` and the ``encode_*`` functions.
+        client_pings: the heartbeat is the client's.
+        binary_payloads: the bodies of polling requests may be bytes, and say so in their content type.
+        sends_credentials: pages of other origins always send their cookies along.
+        joins_main: the server lets every client into ``/`` by itself, and does not mind packets for a namespace that
+            the client is not in.
+        main_is_connection: who leaves ``/``, or is not let in, has no connection any more.
     """
 
     name: str
-    engine: ModuleType
-    socket: ModuleType
+    engine: Any
+    socket: Any
+    client_pings: bool = False
+    binary_payloads: bool = False
+    sends_credentials: bool = False
+    joins_main: bool = False
+    main_is_connection: bool = False
 
 
 #: Engine.IO 4 with Socket.IO 5: clients 3.x and 4.x.
-EIO4: Final = Revision("engine.io 4, socket.io 5", engineio_v4, socketio_v5)
+EIO4: Final = Revision("4", engineio_v4, socketio_v5)
 
-#: The value of the query parameter ``EIO`` to the revision.
-BY_EIO: Final[dict[str, Revision]] = {"4": EIO4}
+#: Engine.IO 3 with Socket.IO 4: clients 1.x and 2.x, by what they take (``engineio_v3.kind_of``).
+_EIO3: Final = {
+    (base64, old): Revision(
+        "2",
+        engineio_v3.Codec(base64, old),
+        socketio_v4.OLD if old else socketio_v4.NEW,
+        client_pings=True,
+        binary_payloads=True,
+        sends_credentials=True,
+        joins_main=True,
+    )
+    for base64 in (False, True)
+    for old in (False, True)
+}
+
+#: For whom a table of all is of use.
+ALL: Final = (EIO4, *_EIO3.values())
+
+
+def by_query(query: Mapping[str, str]) -> Revision | None:
+    """The revision that a client asks for with the query of its first request; ``None`` where there is none such.
+
+    Servers of Engine.IO 3 and 2 do not look at ``EIO``, so that a client may leave it out; what else it writes tells
+    what it is. The suite of Engine.IO 4 wants the bare ``transport=polling`` refused.
+    """
+    eio = query.get("EIO")
+    if eio == "4":
+        return EIO4
+    kind = engineio_v3.kind_of(query)
+    if eio in ("2", "3") or (eio is None and any(kind)):
+        return _EIO3[kind]
+    return None

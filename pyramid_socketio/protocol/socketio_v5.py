@@ -142,9 +142,9 @@ def encode_event(
     return _encode(EVENT, namespace, id, data, default)
 
 
-def encode_ack(namespace: str, id: int, data: list[Any], default: Default | None = None) -> EncodedPacket:
+def encode_ack(namespace: str, id: int, data: list[Any], default: Default | None = None) -> list[EncodedPacket]:
     """The answer to an event; ``data`` is the list of arguments."""
-    return _encode(ACK, namespace, id, data, default)
+    return [_encode(ACK, namespace, id, data, default)]
 
 
 def encode_connect(namespace: str, sid: str) -> EncodedPacket:

@@ -18,7 +18,16 @@ from ..errors import HTTPError
 from ..evented.timers import Timer
 from ..evented.wire import Wire
 from ..interfaces import ANSWERED
-from ..protocol.http import MAX_HEAD_SIZE, ChunkedDecoder, Head, encode_response, escape, find_head_end, parse_head
+from ..protocol.http import (
+    MAX_HEAD_SIZE,
+    ChunkedDecoder,
+    Head,
+    encode_head,
+    encode_response,
+    escape,
+    find_head_end,
+    parse_head,
+)
 from .body import BodyCollector, BodyReceiver, ClientGone, RequestBody
 from .flash_policy import TIME_LIMIT, is_policy_request
 
@@ -297,9 +306,8 @@ class HTTPConnection:
 
     def answer_early(self, environ: dict[str, Any], status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """Answer for a view that goes on running; what it returns later goes nowhere."""
-        if status == 101:
-            lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {value}" for name, value in headers), "", ""]
-            environ.pop(UPGRADE_KEY)(self, "\r\n".join(lines).encode("latin-1"))
+        if UPGRADE_KEY in environ:
+            environ.pop(UPGRADE_KEY)(self, encode_head(status, headers))
         else:
             self.respond(status, headers, body, close=("Connection", "close") in headers)
         # Not before: where that failed, the client has no answer yet.

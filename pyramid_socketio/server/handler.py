@@ -45,12 +45,15 @@ def _environ_key(name: str) -> str:
 class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
     """gevent-websocket's handler without the parts of HTTP that :class:`HTTPConnection` does in the hub.
 
-    A request becomes a WebSocket after the application has said so with status 101, not before.
+    A request becomes a WebSocket after the application has said so with status 101, and a stream after the status 200
+    that it was given for it; not before.
     """
 
     # Of gevent's handler, which has no type hints.
     environ: Any
+    code: int
     response_headers: list[tuple[bytes, bytes]]
+    provided_content_length: str | None
 
     #: Every error comes to :meth:`handle_error`: these are as often the application's own connections to a database.
     ignored_socket_errors = ()
@@ -112,8 +115,8 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
             self.result = self.application(self.environ, self.start_response)
             if ANSWERED in self.environ:
                 return
-            if self.code == 101 and UPGRADE_KEY in self.environ:
-                self._switch_protocols()
+            if self._hands_over:
+                self._hand_over()
             else:
                 self.process_result()
         finally:
@@ -122,9 +125,18 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
             if close is not None:
                 close()
 
-    def _switch_protocols(self) -> None:
-        skip = (b"content-length", b"content-type")
-        lines = [b"HTTP/1.1 101 Switching Protocols"]
+    @property
+    def _hands_over(self) -> bool:
+        """Whether the connection becomes a WebSocket or a stream, because the application has let the answer pass."""
+        if UPGRADE_KEY not in self.environ:
+            return False
+        # The answer that begins a stream has no content of its own: a page is what the application put in its place.
+        return self.code == 101 or (self.code == 200 and self.provided_content_length == "0")
+
+    def _hand_over(self) -> None:
+        # What the application's framework says about the content that a 101 does not have and a stream has not yet.
+        skip = (b"content-length", b"content-type") if self.code == 101 else (b"content-length",)
+        lines = [b"HTTP/1.1 " + self.status]
         lines += [name + b": " + value for name, value in self.response_headers if name.lower() not in skip]
         self.environ.pop(UPGRADE_KEY)(self.connection, b"\r\n".join([*lines, b"", b""]))
         self.environ[ANSWERED] = True

@@ -45,6 +45,10 @@ class Transport(Protocol):
 
     name: str
 
+    @property
+    def reachable(self) -> bool:
+        """Whether the client can be told something now: a polling client only while its GET waits."""
+
     def send(self, message: Outgoing) -> None:
         """Send a Socket.IO packet."""
 
@@ -64,6 +68,9 @@ class Transport(Protocol):
     @property
     def paused(self) -> bool: ...
 
+    def client_closed(self) -> None:
+        """The client said that it goes; :meth:`close` follows."""
+
     def close(self, code: int) -> None:
         """End in order: what was sent goes out first. ``code`` is a WebSocket close code."""
 
@@ -76,6 +83,7 @@ class ClosedTransport:
 
     name = "closed"
     paused = False
+    reachable = True
 
     def send(self, message: Outgoing) -> None:
         """Too late."""
@@ -90,6 +98,8 @@ class ClosedTransport:
     def pause(self) -> None: ...
 
     def resume(self) -> None: ...
+
+    def client_closed(self) -> None: ...
 
     def close(self, code: int) -> None: ...
 

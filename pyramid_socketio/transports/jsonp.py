@@ -43,21 +43,25 @@ class JSONPTransport(PollingTransport):
         super().__init__(revision, settings, session)
         self._index = index
 
-    def wrap(self, headers: Headers) -> Headers:
-        return [
+    def wrap(self, packets: list[bytes], headers: Headers) -> tuple[Headers, bytes]:
+        _, body = self._revision.engine.encode_payload(packets)
+        fields = [
             ("Content-Type", "text/javascript; charset=UTF-8"),
             ("X-Content-Type-Options", "nosniff"),
             *headers,
             ("Cache-Control", "no-store"),
         ]
+        return fields, self._script(body)
 
-    def script(self, body: bytes) -> bytes:
+    def _script(self, body: bytes) -> bytes:
         # "<" so that no text of a client can end a script element; the two separators end a line in old JavaScript.
         text = dumps(body.decode()).decode()
         text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
         return f"___eio[{self._index}]({text});".encode()
 
-    def _decode(self, body: bytes) -> list[EnginePacket | PacketError]:
+    def _decode(self, body: bytes, binary: bool) -> list[EnginePacket | PacketError]:
+        if binary:
+            raise PacketError("not a form")
         if _BAD_ESCAPE.search(body):
             raise PacketError("a form with a bad escape")
         try:
@@ -69,4 +73,4 @@ class JSONPTransport(PollingTransport):
         # Form fields cannot carry a newline: the client writes backslash and n, and two backslashes where the text has
         # one before an n.
         unescaped = "\\n".join(part.replace("\\n", "\n") for part in payload.split("\\\\n"))
-        return super()._decode(unescaped.encode())
+        return super()._decode(unescaped.encode(), binary)

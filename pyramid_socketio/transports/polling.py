@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 Headers = list[tuple[str, str]]
 
-_TEXT: Final = ("Content-Type", "text/plain; charset=UTF-8")
 _HTML: Final = ("Content-Type", "text/html")
 _NO_STORE: Final = ("Cache-Control", "no-store")
 
@@ -72,6 +71,7 @@ class PollingTransport:
         self._put(message)
 
     def send_packet(self, packet: bytes) -> None:
+        self._queue_bytes += len(packet)
         self._put(packet)
 
     def cork(self) -> None:
@@ -100,13 +100,13 @@ class PollingTransport:
         self._flushing = False
         if self._poll is not None and self._queue:
             try:
-                self._answer_poll(self._payload())
+                self._answer_poll(self._take_packets())
             except Exception:
                 # Whatever goes wrong here ends this session, never the loop.
                 log.exception("unexpected error while answering a poll")
                 self._drop(CloseReason.TRANSPORT_ERROR)
 
-    def _payload(self) -> bytes:
+    def _take_packets(self) -> list[bytes]:
         packets: list[bytes] = []
         for item in self._queue:
             if isinstance(item, bytes):
@@ -115,22 +115,19 @@ class PollingTransport:
                 packets += item.packets()
         self._queue.clear()
         self._queue_bytes = 0
-        body: bytes = self._revision.engine.encode_payload(packets)
-        return body
+        return packets
 
-    def _answer_poll(self, body: bytes) -> None:
+    def _answer_poll(self, packets: list[bytes]) -> None:
         poll, self._poll = self._poll, None
         assert poll is not None
         poll.on_abort = None
-        poll.respond(200, self.wrap(self._poll_headers), self.script(body))
+        headers, body = self.wrap(packets, self._poll_headers)
+        poll.respond(200, headers, body)
 
-    def wrap(self, headers: Headers) -> Headers:
-        """The headers of an answer that carries packets."""
-        return [_TEXT, *headers, _NO_STORE]
-
-    def script(self, body: bytes) -> bytes:
-        """The body of an answer that carries packets."""
-        return body
+    def wrap(self, packets: list[bytes], headers: Headers) -> tuple[Headers, bytes]:
+        """Headers and body of an answer that carries packets."""
+        content_type, body = self._revision.engine.encode_payload(packets)
+        return [("Content-Type", content_type), *headers, _NO_STORE], body
 
     def take_queue(self) -> list[Outgoing | bytes]:
         """What was not sent; the transport is over. A waiting GET is answered with a noop."""
@@ -142,7 +139,7 @@ class PollingTransport:
     def answer_noop(self) -> None:
         """End a waiting GET without a packet for the application."""
         if self._poll is not None:
-            self._answer_poll(self._packet(NOOP))
+            self._answer_poll([self._packet(NOOP)])
 
     def _packet(self, type: int) -> bytes:
         packet: bytes = self._revision.engine.encode_packet(type)
@@ -159,7 +156,7 @@ class PollingTransport:
         """
         if self._poll is not None:
             # "first is answered with body 1 (close packet), second with 400 and an empty body, session closed"
-            self._answer_poll(self._packet(CLOSE))
+            self._answer_poll([self._packet(CLOSE)])
             exchange.respond(400, headers)
             self._drop(CloseReason.TRANSPORT_ERROR)
             return
@@ -173,8 +170,9 @@ class PollingTransport:
 
     def handle_post(self, exchange: Exchange, headers: Headers, content_type: str) -> None:
         """Packets from the client."""
-        if self._post is not None or content_type.startswith("application/octet-stream"):
-            # Two at once, or binary, which this revision does not have over HTTP.
+        binary = content_type.startswith("application/octet-stream")
+        if self._post is not None or (binary and not self._revision.binary_payloads):
+            # Two at once, or bytes, which this revision does not have over HTTP.
             exchange.respond(400, headers)
             self._drop(CloseReason.TRANSPORT_ERROR)
             return
@@ -182,11 +180,11 @@ class PollingTransport:
         exchange.on_abort = self._post_aborted
 
         def done(body: bytes | None) -> None:
-            self._posted(exchange, headers, body)
+            self._posted(exchange, headers, body, binary)
 
         exchange.read_body(self._settings.max_message_size, done)
 
-    def _posted(self, exchange: Exchange, headers: Headers, body: bytes | None) -> None:
+    def _posted(self, exchange: Exchange, headers: Headers, body: bytes | None, binary: bool) -> None:
         exchange.on_abort = None
         self._post = None
         if body is None:
@@ -205,7 +203,7 @@ class PollingTransport:
             exchange.respond(400, headers)
             return
         try:
-            packets = self._decode(body)
+            packets = self._decode(body, binary)
         except ProtocolError as error:
             self._refuse(exchange, headers, error)
             return
@@ -222,10 +220,14 @@ class PollingTransport:
         else:
             exchange.respond(200, [_HTML, *headers, _NO_STORE], b"ok")
 
-    def _decode(self, body: bytes) -> list[EnginePacket | PacketError]:
-        packets: list[EnginePacket | PacketError] = self._revision.engine.decode_payload(
-            body, self._settings.max_payload_packets
-        )
+    def _decode(self, body: bytes, binary: bool) -> list[EnginePacket | PacketError]:
+        """The packets of a body.
+
+        Args:
+            binary: it came as bytes, in a revision that has such payloads.
+        """
+        decode, limit = self._revision.engine.decode_payload, self._settings.max_payload_packets
+        packets: list[EnginePacket | PacketError] = decode(body, limit, True) if binary else decode(body, limit)
         return packets
 
     def _refuse(self, exchange: Exchange, headers: Headers, error: ProtocolError) -> None:
@@ -264,7 +266,7 @@ class PollingTransport:
     # The end
 
     @property
-    def waiting(self) -> bool:
+    def reachable(self) -> bool:
         """Whether a GET waits."""
         return self._poll is not None
 
@@ -277,7 +279,7 @@ class PollingTransport:
         """Answer the waiting GET with the close packet; without one, :meth:`last_words` answers the next."""
         if self._poll is not None and not self._closed:
             self._queue.append(self._packet(CLOSE))
-            self._answer_poll(self._payload())
+            self._answer_poll(self._take_packets())
             self._finish()
 
     def last_words(self, exchange: Exchange, headers: Headers) -> None:
@@ -285,12 +287,12 @@ class PollingTransport:
         self._queue += [self._packet(NOOP), self._packet(CLOSE)]
         self._poll = exchange
         self._poll_headers = headers
-        self._answer_poll(self._payload())
+        self._answer_poll(self._take_packets())
         self._finish()
 
     def abort(self) -> None:
         if self._poll is not None:
-            self._answer_poll(self._packet(CLOSE))
+            self._answer_poll([self._packet(CLOSE)])
         self._finish()
 
     def _drop(self, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Protocol
 
 from ..errors import CloseReason, PacketError, ProtocolError
 from ..evented.wire import Wire
@@ -11,72 +11,60 @@ from ..protocol.revisions import Revision
 from ..protocol.websocket import BINARY, CLOSE, PING, PONG, TEXT, FrameParser, encode_close, encode_frame, parse_close
 from ..settings import Settings
 from .base import Outgoing, SessionCallbacks
+from .connected import BUDGET, CORKED_SIZE, ConnectedTransport
 
-__all__ = ["WebSocketTransport"]
-
-#: Messages handled before the other connections get their turn. A read of 64 KiB may hold ten thousand.
-BUDGET: Final = 64
-
-#: A message above this goes out at once.
-_CORKED_SIZE: Final = 16_384
+__all__ = ["Parser", "WebSocketTransport"]
 
 
-class WebSocketTransport:
+class Parser(Protocol):
+    """What cuts the bytes of a client into frames: :class:`~pyramid_socketio.protocol.websocket.FrameParser`."""
+
+    error: ProtocolError | None
+
+    def feed(self, data: bytes) -> list[tuple[int, str | bytes]]: ...
+
+
+class WebSocketTransport(ConnectedTransport):
     """An open WebSocket, from the answer to the handshake on.
 
     Args:
         wire: of the connection; from now on the transport's.
         early: bytes that the client sent behind its handshake; handled at the next turn of the loop.
+        parser: for other frames than those of RFC 6455, or for frames with more in them than one packet.
     """
 
-    __slots__ = ("_backlog", "_closed", "_corked", "_decode", "_parser", "_session", "_stopped", "wire")
+    __slots__ = ("_backlog", "_decode", "_parser")
 
     name = "websocket"
 
     def __init__(
-        self, wire: Wire, revision: Revision, settings: Settings, session: SessionCallbacks, early: bytes = b""
+        self,
+        wire: Wire,
+        revision: Revision,
+        settings: Settings,
+        session: SessionCallbacks,
+        early: bytes = b"",
+        parser: Parser | None = None,
     ) -> None:
-        self.wire = wire
-        self._session = session
+        super().__init__(wire, settings, session, early)
         self._decode = revision.engine.decode_packet
-        self._parser = FrameParser(settings.max_message_size, settings.max_fragments)
+        self._parser = parser or FrameParser(settings.max_message_size, settings.max_fragments)
         self._backlog: list[tuple[int, str | bytes]] | None = None
-        self._closed = False
-        self._stopped = False
-        self._corked: list[bytes] | None = None
-        wire.receive = self._receive
-        wire.lost = self._lost
-        wire.max_outbox_bytes = settings.max_queue_bytes
-        wire.write_timeout = settings.write_timeout
-        wire.resume()
-        if early:
-            wire.defer(self._receive, early)
 
     def send(self, message: Outgoing) -> None:
+        # `_send`, written out: a broadcast comes here a thousand times.
         frames = message.frames
         corked = self._corked
         if corked is None:
             self.wire.send(frames)
         else:
             corked.append(frames)
-            # More in one go saves nothing, and what is corked is not counted as waiting for the client.
-            if len(corked) == BUDGET or len(frames) > _CORKED_SIZE:
+            if len(corked) == BUDGET or len(frames) > CORKED_SIZE:
                 self.uncork()
 
     def send_packet(self, packet: bytes) -> None:
         self.uncork()
         self.wire.send(encode_frame(TEXT, packet))
-
-    def cork(self) -> None:
-        if self._corked is None:
-            self._corked = []
-            # Should the handler block, what it has sent goes out at the next turn of the loop.
-            self.wire.defer(self.uncork)
-
-    def uncork(self) -> None:
-        corked, self._corked = self._corked, None
-        if corked:
-            self.wire.send(b"".join(corked))
 
     # Receiving
 
@@ -141,25 +129,12 @@ class WebSocketTransport:
         if error is not None:
             self._fail(error)
         elif close is not None:
-            code = parse_close(close)[0]
-            self._end(encode_close(code), CloseReason.TRANSPORT_CLOSE)
+            self._close(parse_close(close)[0])
+            self._session.gone(self, CloseReason.TRANSPORT_CLOSE)
 
     def _fail(self, error: ProtocolError) -> None:
         if not self._closed:
             self._session.failed(self, error)
-
-    def _lost(self, error: BaseException | None) -> None:
-        if isinstance(error, BufferError):
-            reason = CloseReason.SLOW_CONSUMER
-        elif error is None:
-            reason = CloseReason.TRANSPORT_CLOSE
-        else:
-            reason = CloseReason.TRANSPORT_ERROR
-        self._closed = True
-        # A client that reads again within `write_timeout` finds out why; otherwise the wire resets it.
-        if reason == CloseReason.SLOW_CONSUMER and not self.wire.closed:
-            self.wire.close(last_words=encode_close(1008))
-        self._session.gone(self, reason)
 
     # Flow control. A backlog pauses the wire too, so what the session wants is kept apart.
 
@@ -178,19 +153,5 @@ class WebSocketTransport:
 
     # The end
 
-    def close(self, code: int) -> None:
-        if not self._closed:
-            self._close(encode_close(code))
-
-    def _close(self, frame: bytes) -> None:
-        self._closed = True
-        self.uncork()
-        self.wire.close(last_words=frame)
-
-    def _end(self, frame: bytes, reason: str) -> None:
-        self._close(frame)
-        self._session.gone(self, reason)
-
-    def abort(self) -> None:
-        self._closed = True
-        self.wire.abort()
+    def _last_words(self, code: int | None) -> bytes:
+        return encode_close(code)

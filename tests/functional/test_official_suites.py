@@ -48,6 +48,8 @@ class EngineEcho:
     def __init__(self, session: Any) -> None:
         self.session = session
 
+    def opened(self) -> None: ...
+
     def messages(self, messages: list[str | bytes]) -> None:
         # Text comes without the type of Socket.IO here; what is sent gets the 4 of a message in front.
         for data in messages:

@@ -327,7 +327,7 @@ def test_shutdown_answers_waiting_polls() -> None:
 
 def start_waiting_poll(server: ThreadServer, session: PollingSession) -> None:
     session.start_poll()
-    wait_for(lambda: server.sessions[session.sid].transport.waiting)
+    wait_for(lambda: server.sessions[session.sid].transport.reachable)
 
 
 def test_a_waiting_poll_takes_what_is_over_the_limit_at_once(server: ThreadServer, session: PollingSession) -> None:
@@ -346,7 +346,7 @@ def test_an_error_inside_ends_the_session(
         raise ValueError("a mistake")
 
     start_waiting_poll(server, session)
-    monkeypatch.setattr(PollingTransport, "_payload", fail)
+    monkeypatch.setattr(PollingTransport, "_take_packets", fail)
     session.emit("echo", 1)
     assert session.finish_poll() == "1"
     assert wait_for(lambda: ENDED) == ["transport error"]
