@@ -23,7 +23,7 @@ from .namespace import CONNECTED, Connector, NamespaceSocket
 from .protocol.attachments import PendingPacket
 from .protocol.http import escape
 from .protocol.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, EncodedPacket, SocketPacket
-from .session import Session
+from .session import BaseSession
 
 if TYPE_CHECKING:
     from .socketio import SocketIO
@@ -57,7 +57,7 @@ class Connection:
     )
 
     def __init__(
-        self, owner: SocketIO, session: Session, connect: Connector | None, closed: Callable[[], None] | None
+        self, owner: SocketIO, session: BaseSession, connect: Connector | None, closed: Callable[[], None] | None
     ) -> None:
         self._closed = closed
         self.owner = owner

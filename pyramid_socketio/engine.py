@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
-from typing import Any, Final, NamedTuple
-from urllib.parse import unquote_plus
+from typing import Any, Final, TypeVar
 
+from .classic import Classic
+from .classic_session import ClassicSession
 from .errors import (
     BadHandshakeMethod,
     BadRequest,
@@ -20,9 +19,11 @@ from .errors import (
     UnsupportedRevision,
 )
 from .evented.timers import Timers
+from .handshake import UPGRADE_KEY, Answer, kept_environ, parse_query
 from .interfaces import CONNECTION
 from .origins import check_origin, cors_headers, preflight_headers
 from .protocol.http import Head, encode_head, escape
+from .protocol.paths import recognise
 from .protocol.revisions import Revision, by_query
 from .protocol.websocket import TEXT, HandshakeRefused, check_handshake, encode_close, encode_frame
 from .session import BaseSession, Session, SessionListener
@@ -36,67 +37,13 @@ __all__ = ["UPGRADE_KEY", "Answer", "Engine"]
 
 log = logging.getLogger(__name__)
 
-#: WSGI environ: what the server calls, as ``upgrade(exchange, head)``, when the application has let that answer
-#: pass which gives the connection away: a 101 for a WebSocket, or an empty 200 for a stream.
-UPGRADE_KEY: Final = "pyramid_socketio.upgrade"
+AnySession = TypeVar("AnySession", bound=BaseSession)
+
+#: Of the clients from 1.0 on; a request of theirs names its transport in the query.
+_TRANSPORTS: Final = ("polling", "websocket")
 
 #: A path beyond these is no reason to answer at once; its sessions are found all the same.
 _MAX_PATHS: Final = 100
-
-#: Query parameters that mean something here; given twice they mean nothing.
-_OURS: Final = frozenset({"EIO", "transport", "sid", "j"})
-
-#: Of the handshake's environ a session keeps the headers and these.
-_KEPT: Final = frozenset(
-    {
-        "REQUEST_METHOD",
-        "SCRIPT_NAME",
-        "PATH_INFO",
-        "QUERY_STRING",
-        "SERVER_NAME",
-        "SERVER_PORT",
-        "SERVER_PROTOCOL",
-        "REMOTE_ADDR",
-        "REMOTE_PORT",
-        "REMOTE_USER",
-        "wsgi.url_scheme",
-        "wsgi.version",
-    }
-)
-_HOP_BY_HOP: Final = frozenset({"HTTP_CONNECTION", "HTTP_UPGRADE"})
-_NO_INPUT: Final = io.BytesIO()
-
-
-class Answer(NamedTuple):
-    """What a handshake request is to be answered with.
-
-    ``status`` 101 means: the application lets the client have its WebSocket; the server makes it one. ``opens`` tells
-    whether there is a session as soon as the answer is out.
-    """
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-    opens: bool = False
-
-    @property
-    def reason(self) -> str:
-        return HTTPStatus(self.status).phrase
-
-
-def parse_query(query: str) -> dict[str, str]:
-    """The query string as a dict; of a repeated key that is not ours the last value counts.
-
-    Raises:
-        BadRequest: one of our own parameters is repeated.
-    """
-    values: dict[str, str] = {}
-    for part in query.split("&"):
-        key, _, value = part.partition("=")
-        if key in values and key in _OURS:
-            raise BadRequest(f"{key} is given twice")
-        values[key] = unquote_plus(value) if "%" in value or "+" in value else value
-    return values
 
 
 class Engine:
@@ -106,10 +53,15 @@ class Engine:
         accept: called with each new session; returns who listens to it.
     """
 
-    def __init__(self, settings: Settings, timers: Timers, accept: Callable[[Session, Any], SessionListener]) -> None:
+    def __init__(
+        self, settings: Settings, timers: Timers, accept: Callable[[BaseSession, Any], SessionListener]
+    ) -> None:
         self.settings = settings
         self.timers = timers
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, BaseSession] = {}
+        self._classic = Classic(self)
+        #: How many of the sessions are of classic clients; mostly none, and then no path has to be read.
+        self._classic_sessions = 0
         #: Where sessions were opened; only the first few, because clients may choose among many.
         self.paths: set[str] = set()
         #: No new sessions: the server is shutting down.
@@ -131,6 +83,10 @@ class Engine:
         cors: list[tuple[str, str]] = []
         try:
             query = parse_query(environ.get("QUERY_STRING", ""))
+            if "transport" not in query and "EIO" not in query:
+                request = recognise(exchange.head.path)
+                if request is not None:
+                    return self._classic.answer(request, query, environ, exchange, hint)
             transport = self._transport(query, websocket)
             foreign = self._is_foreign(headers, environ)
             asked = by_query(query)
@@ -144,10 +100,9 @@ class Engine:
             if method != "GET":
                 raise BadHandshakeMethod
             revision = self._served(asked, query)
-            if self.closing or len(self.sessions) >= self.settings.max_sessions:
-                why = "shutting down" if self.closing else "socketio.max_sessions"
-                log.warning("refused a client with 503: %s", why)
-                return Answer(503, [("Retry-After", "5"), ("Content-Type", "text/plain"), *cors], b"Too many clients")
+            refusal = self.refusal(cors)
+            if refusal is not None:
+                return refusal
             if len(self.paths) < _MAX_PATHS:
                 self.paths.add(exchange.head.path)
             if websocket:
@@ -164,10 +119,18 @@ class Engine:
             log.log(level, "refused %s of %s: %s", escape(exchange.head.path), peer, escape(str(error)))
             return self._error(error, websocket, cors)
 
+    def refusal(self, cors: list[tuple[str, str]]) -> Answer | None:
+        """The answer to a handshake while no client can be taken."""
+        if not self.closing and len(self.sessions) < self.settings.max_sessions:
+            return None
+        why = "shutting down" if self.closing else "socketio.max_sessions"
+        log.warning("refused a client with 503: %s", why)
+        return Answer(503, [("Retry-After", "5"), ("Content-Type", "text/plain"), *cors], b"Too many clients")
+
     def _transport(self, query: Mapping[str, str], websocket: bool) -> str:
         transport = query.get("transport", "")
-        if transport not in self.settings.transports:
-            served = " ".join(self.settings.transports)
+        if transport not in _TRANSPORTS or transport not in self.settings.transports:
+            served = " ".join(name for name in _TRANSPORTS if name in self.settings.transports)
             raise UnknownTransport(f"transport={transport[:40]} is not one of socketio.transports = {served}")
         if transport == "websocket" and not websocket:
             raise BadRequest(
@@ -204,13 +167,12 @@ class Engine:
         hint: Any,
     ) -> Answer:
         index = parse_index(query["j"]) if "j" in query else None
-        session = self._open(environ, revision)
+        session = self.open_session(Session, environ, revision, hint)
         if index is None:
             transport = PollingTransport(revision, self.settings, session)
         else:
             transport = JSONPTransport(revision, self.settings, session, index)
         session.transport = transport
-        session.listener = self._accept(session, hint)
         session.opened()
         upgrades = ["websocket"] if self.settings.allow_upgrades and "websocket" in self.settings.transports else []
         if self.settings.cookie:
@@ -235,9 +197,8 @@ class Engine:
         else:
 
             def open_websocket(exchange: Exchange, head: bytes) -> None:
-                session = self._open(environ, revision)
+                session = self.open_session(Session, environ, revision, hint)
                 wire, early = exchange.take_over()
-                session.listener = self._accept(session, hint)
                 if wire.closed:
                     # While the application was deciding; the wire has told its earlier owner, and tells nobody again.
                     session.transport = CLOSED_TRANSPORT
@@ -257,32 +218,39 @@ class Engine:
         accept = check_handshake(head.method, head.version, head.headers)
         return [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept), *cors]
 
-    def _open(self, environ: Mapping[str, Any], revision: Revision) -> Session:
-        kept = {
-            key: value
-            for key, value in environ.items()
-            if key in _KEPT or (key[:5] == "HTTP_" and key not in _HOP_BY_HOP and key[:14] != "HTTP_SEC_WEBSO")
-        }
-        kept["wsgi.input"] = _NO_INPUT
+    def open_session(
+        self, kind: type[AnySession], environ: Mapping[str, Any], revision: Revision, hint: Any
+    ) -> AnySession:
+        """A new session, and who listens to it. Its transport is the caller's to set."""
         # 160 bits: nobody guesses one (CVE-2017-16031).
         sid = secrets.token_urlsafe(20)
-        session = Session(sid, revision, self.settings, self.timers, kept, self._forget)
+        session = kind(sid, revision, self.settings, self.timers, kept_environ(environ), self._forget)
         self.sessions[sid] = session
+        self._classic_sessions += kind is ClassicSession
+        session.listener = self._accept(session, hint)
         return session
 
     def _forget(self, session: BaseSession) -> None:
-        self.sessions.pop(session.sid, None)
+        if self.sessions.pop(session.sid, None) is not None:
+            self._classic_sessions -= isinstance(session, ClassicSession)
 
     # Requests of sessions: straight from the server's connection, past WSGI and Pyramid
 
     def owns(self, head: Head) -> bool:
-        """Whether a request whose query has a ``sid`` belongs here: by its path, or because there is such a session."""
-        if head.path in self.paths:
-            return True
-        try:
-            return parse_query(head.query).get("sid") in self.sessions
-        except BadRequest:
-            return False
+        """Whether a request names a session that belongs here: by its query, or by its path as classic clients do.
+
+        With a ``sid`` in the query, the path of earlier handshakes is enough.
+        """
+        # Other keys may end with "sid" too.
+        if "&sid=" in head.query or head.query[:4] == "sid=":
+            if head.path in self.paths:
+                return True
+            try:
+                return parse_query(head.query).get("sid") in self.sessions
+            except BadRequest:
+                return False
+        request = recognise(head.path) if self._classic_sessions else None
+        return request is not None and request.sid in self.sessions
 
     def handle(self, exchange: Exchange, scheme: str) -> None:
         """Answer a request whose query names a session.
@@ -295,6 +263,12 @@ class Engine:
         cors: list[tuple[str, str]] = []
         try:
             query = parse_query(head.query)
+            if "sid" not in query:
+                request = recognise(head.path)
+                session = self.sessions.get(request.sid) if request is not None else None
+                if request is not None and isinstance(session, ClassicSession):
+                    self._classic.handle(request, session, query, exchange)
+                    return
             transport = self._transport(query, websocket)
             session = self.sessions.get(query.get("sid", ""))
             if session is None:
@@ -310,7 +284,7 @@ class Engine:
                 return
             if session is None:
                 raise UnknownSid
-            if asked is None or asked.name != session.revision.name:
+            if asked is None or asked.name != session.revision.name or not isinstance(session, Session):
                 raise BadRequest("the session was opened with another EIO")
             if websocket:
                 self._upgrade(exchange, session, transport, cors)

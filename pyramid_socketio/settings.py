@@ -73,11 +73,21 @@ def _cookie(value: Any) -> str | None:
     return name
 
 
+_TRANSPORTS = (
+    "polling",
+    "websocket",
+    "flashsocket",
+    "htmlfile",
+    "xhr-multipart",
+    "xhr-polling",
+    "jsonp-polling",
+)
+
+
 def _transports(value: Any) -> tuple[str, ...]:
     names = _words(value)
-    unknown = set(names) - {"polling", "websocket"}
-    if unknown or not names:
-        raise ValueError("must be one or both of: polling websocket")
+    if set(names) - set(_TRANSPORTS) or not names:
+        raise ValueError(f"must be some of: {' '.join(_TRANSPORTS)}")
     return names
 
 
@@ -109,7 +119,14 @@ class Setting(NamedTuple):
 
 TABLE: tuple[Setting, ...] = (
     Setting("resource", _resource, "socket.io", "", "first segment of the URL path that clients connect to"),
-    Setting("transports", _transports, ("polling", "websocket"), "", "transports that clients may use"),
+    Setting(
+        "transports",
+        _transports,
+        _TRANSPORTS,
+        "",
+        "transports that clients may use: `polling` is that of clients from 1.0 on, those behind it are of older ones,"
+        " `websocket` is everybody's",
+    ),
     Setting(
         "revisions",
         _revisions,
@@ -117,6 +134,13 @@ TABLE: tuple[Setting, ...] = (
         "",
         "clients that are served: `4` stands for 3.x and 4.x, `2` for 1.x and 2.x, `0.9` for 0.7 to 0.9, `0.6` for"
         " 0.5 and 0.6",
+    ),
+    Setting(
+        "hixie",
+        _boolean,
+        False,
+        "",
+        "whether clients up to 0.9 may open WebSockets by the drafts hixie-75 and hixie-76, as Flash does",
     ),
     Setting("allow_upgrades", _boolean, True, "", "whether a polling client may change to WebSocket"),
     Setting("ping_interval", _seconds, 25.0, "seconds", "time between two pings to a client"),
@@ -192,6 +216,7 @@ class Settings:
     resource: str
     transports: tuple[str, ...]
     revisions: tuple[str, ...]
+    hixie: bool
     allow_upgrades: bool
     ping_interval: float
     ping_timeout: float

@@ -18,7 +18,7 @@ from .interfaces import CONNECTION
 from .namespace import Connector, NamespaceSocket
 from .protocol.jsontext import Default
 from .protocol.revisions import Revision
-from .session import Session
+from .session import BaseSession
 from .settings import Settings
 
 __all__ = ["SocketIO"]
@@ -63,7 +63,7 @@ class SocketIO:
         environ[CONNECTION].mount(self.engine, self.shutdown)
         return self.engine.answer(environ, (connect or self.connect, closed))
 
-    def _accept(self, session: Session, hint: tuple[Connector | None, Callable[[], None] | None]) -> Connection:
+    def _accept(self, session: BaseSession, hint: tuple[Connector | None, Callable[[], None] | None]) -> Connection:
         return Connection(self, session, *hint)
 
     def broadcast(

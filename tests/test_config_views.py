@@ -56,7 +56,7 @@ def make_app(config: Configurator) -> TestApp:
         ("ping_interval", "0", "must be a number of seconds greater than 0"),
         ("max_sessions", "-1", "must be a whole number of at least 1"),
         ("allow_upgrades", "perhaps", "must be true or false"),
-        ("transports", "flash", "must be one or both of: polling websocket"),
+        ("transports", "flash", "must be some of: polling websocket"),
         ("allowed_origins", "example.com", "must look like https://example.com"),
         ("resource", "/", "socketio.resource must not be empty"),
     ],

@@ -16,7 +16,9 @@ def parse(**values: Any) -> Settings:
 def test_the_defaults() -> None:
     settings = parse_settings({})
     assert settings.resource == "socket.io"
-    assert settings.transports == ("polling", "websocket")
+    assert settings.transports[:2] == ("polling", "websocket")
+    assert settings.transports[2:] == ("flashsocket", "htmlfile", "xhr-multipart", "xhr-polling", "jsonp-polling")
+    assert settings.revisions == ("0.6", "0.9", "2", "4")
     assert (settings.ping_interval, settings.ping_timeout) == (25.0, 20.0)
     assert settings.max_message_size == 1_000_000
     assert settings.allowed_origins == ()
@@ -97,8 +99,10 @@ ORIGIN = "must look like https://example.com or https://example.com:8080"
         ("allow_upgrades", "perhaps", "must be true or false"),
         ("allow_upgrades", "", "must be true or false"),
         ("allow_upgrades", 2, "must be true or false"),
-        ("transports", "", "must be one or both of: polling websocket"),
-        ("transports", "flashsocket", "must be one or both of: polling websocket"),
+        ("transports", "", "must be some of: polling websocket flashsocket htmlfile xhr-multipart xhr-polling jsonp-polling"),
+        ("transports", "flash", "must be some of: polling websocket flashsocket htmlfile xhr-multipart xhr-polling jsonp-polling"),
+        ("revisions", "", "must be some of: 0.6 0.9 2 4"),
+        ("revisions", "4 5", "must be some of: 0.6 0.9 2 4"),
         ("transports", [1], "must be words with blanks or commas between them, or a list of words"),
         ("allowed_origins", "example.com", f"'example.com' {ORIGIN}"),
         ("allowed_origins", "https://a.example/path", f"'https://a.example/path' {ORIGIN}"),
@@ -133,4 +137,4 @@ def test_the_page_has_a_row_for_each_setting() -> None:
     page = settings_page()
     assert page.count("| `socketio.") == len(TABLE)
     assert "| `socketio.allow_upgrades` | `true` |  | whether" in page
-    assert "| `socketio.transports` | `polling websocket` |" in page
+    assert "| `socketio.transports` | `polling websocket flashsocket" in page

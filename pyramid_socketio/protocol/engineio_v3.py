@@ -26,6 +26,12 @@ _BINARY_MESSAGE: Final = b"\x04"
 _TEXT_HEAD: Final = re.compile("([0-9]{1,10}):")
 _BINARY_HEAD: Final = re.compile(b"([\x00\x01])([\x00-\x09]{1,10})\xff")
 
+#: What the characters outside of the basic plane start with in UTF-8; they are two UTF-16 code units each.
+_ASTRAL_LEADS: Final = b"\xf0\xf1\xf2\xf3\xf4"
+
+#: As UTF-8 that should not be: ``JSON.stringify`` of old browsers does not escape it.
+_LONE_SURROGATE: Final = re.compile(b"\xed[\xa0-\xbf][\x80-\xbf]")
+
 #: Clients up to 1.3 write the time of a request like this.
 _OLD_TIMESTAMP: Final = re.compile("[0-9]+-[0-9]+")
 
@@ -62,9 +68,7 @@ class Message:
             text, attachments = self._encoded
             packets = self._packets = [b"4" + text]
             for data in attachments:
-                packets.append(
-                    b"b4" + b2a_base64(data, newline=False) if self._base64 else _BINARY_MESSAGE + bytes(data)
-                )
+                packets.append(b"b4" + b2a_base64(data, newline=False) if self._base64 else _BINARY_MESSAGE + data)
         return packets
 
 
@@ -180,7 +184,7 @@ def _text_elements(body: bytes) -> Iterator[EnginePacket | None]:
     if not text:
         raise PacketError("empty payload")
     # Lengths are in UTF-16 code units: those are characters, unless there are some outside of the basic plane.
-    units = None if max(text) <= "\uffff" else text.encode("utf-16-le")
+    units = text.encode("utf-16-le") if any(lead in body for lead in _ASTRAL_LEADS) else None
     position = unit = 0
     while position < len(text):
         head = _TEXT_HEAD.match(text, position)
@@ -223,7 +227,7 @@ def _binary_elements(body: bytes) -> Iterator[EnginePacket]:
             yield _decode_binary(packet)
             continue
         try:
-            text = packet.decode()
+            text = _decode_wtf8(packet)
         except UnicodeDecodeError:
             raise TextError("a packet that is not UTF-8") from None
         yield _decode_text(text)
@@ -231,11 +235,21 @@ def _binary_elements(body: bytes) -> Iterator[EnginePacket]:
 
 def _undouble(text: str) -> str:
     """Undo the second UTF-8 encoding of clients up to 1.7, where there is one (section 3.4, rule 2)."""
-    if text.isascii() or max(text) > "\xff":
+    if text.isascii():
         return text
     try:
-        once = text.encode("latin-1").decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
+        return _decode_wtf8(text.encode("latin-1"))
+    except UnicodeError:
         return text
-    # They encode half a character by half: the pairs are put together, and what is left alone is U+FFFD.
-    return once.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _decode_wtf8(data: bytes) -> str:
+    """Read UTF-8 as clients up to 1.7 write it: with surrogates that are alone, which become U+FFFD.
+
+    Raises:
+        UnicodeDecodeError: not even that.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return _LONE_SURROGATE.sub("\ufffd".encode(), data).decode()

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from . import engineio_v3, engineio_v4, socketio_v4, socketio_v5
+from . import (
+    engineio_v3,
+    engineio_v4,
+    payload_v0,
+    payload_v1,
+    socketio_v0,
+    socketio_v1,
+    socketio_v4,
+    socketio_v5,
+)
 
-__all__ = ["ALL", "EIO4", "Revision", "by_query"]
+__all__ = ["ALL", "EIO4", "V0", "V1", "Revision", "by_query"]
 
 
 class Revision(NamedTuple):
@@ -54,8 +63,14 @@ _EIO3: Final = {
     for old in (False, True)
 }
 
+#: Clients 0.7 to 0.9.
+V1: Final = Revision("0.9", payload_v1, socketio_v1, sends_credentials=True, joins_main=True, main_is_connection=True)
+
+#: Clients 0.5 and 0.6.
+V0: Final = Revision("0.6", payload_v0, socketio_v0, sends_credentials=True, joins_main=True, main_is_connection=True)
+
 #: For whom a table of all is of use.
-ALL: Final = (EIO4, *_EIO3.values())
+ALL: Final = (EIO4, *_EIO3.values(), V1, V0)
 
 
 def by_query(query: Mapping[str, str]) -> Revision | None:

@@ -6,6 +6,7 @@ and clients from 2.0 do not: escaped, both are the same bytes (section 3.4).
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -25,13 +26,12 @@ from .packets import (
     EncodedPacket,
     SocketPacket,
 )
+from .socketio_v5 import HEAD, check_ack, encode_head
 
 __all__ = ["NEW", "OLD", "Codec"]
 
-# As in Socket.IO 5; only acks of clients 1.0.0 to 1.0.2 have a count without being binary.
-_HEAD: Final = re.compile(r"([0-6])(?:([0-9]{1,15})-)?(/[^,]*(?:,|\Z))?([0-9]{1,17})?")
-
-_NOT_ASCII: Final = re.compile("[^\x00-\x7f]+")
+# What json.dumps writes as the same text, but for the characters that are not ASCII: one match for many of them.
+_NOT_ASCII: Final = re.compile(r'[^\x00-\x7f][^"\\]*')
 
 #: In characters; about what servers take in a URL. Each field of a query takes time.
 _MAX_QUERY: Final = 8192
@@ -56,9 +56,10 @@ class Codec:
         """
         if text[:2] == "2[":  # nearly every packet is an event in the main namespace that asks for no ack
             event = loads(text[1:])
-            _check_event(event)
+            if not event or event[0].__class__ is not str:
+                _check_event(event)
             return SocketPacket(EVENT, "/", event, None, 0, len(text))
-        match = _HEAD.match(text)
+        match = HEAD.match(text)
         if match is None:
             raise PacketError("unknown packet type")
         digit, count, where, number = match.groups()
@@ -68,14 +69,16 @@ class Codec:
             raise PacketError("ack id out of range")
         namespace, _, query = (where.rstrip(",") if where else "/").partition("?")
         rest = text[match.end() :]
-        if kind == EVENT or kind == ACK:
-            if not rest:
-                raise PacketError("a packet without JSON")
-            data = loads(rest)
-            (_check_event if kind == EVENT else _check_ack)(data)
-        else:
-            # These carry no JSON; what a client sends all the same has no meaning.
-            data = _query(query) if kind == CONNECT else None
+        data = loads(rest) if rest else None
+        if kind == EVENT:
+            _check_event(data)
+        elif kind == ACK:
+            check_ack(data)
+        elif kind == CONNECT:
+            # The newest parsers take JSON here, too, but no client of these protocols means anything by it.
+            data = _query(query)
+        elif kind == DISCONNECT and rest:
+            raise PacketError("DISCONNECT has no data")
         return SocketPacket(kind, namespace, data, id, attachments, len(text))
 
     def encode_event(
@@ -87,13 +90,13 @@ class Codec:
             TypeError, ValueError: the data cannot be JSON.
         """
         if id is None:
-            json = plain_dumps(data)
-            if json is not None:
-                return ((b"2" if namespace == "/" else _head(EVENT, namespace)) + _ascii(json), ())
-        json, attachments = extract(data, default)
+            text = plain_dumps(data)
+            if text is not None:
+                return ((b"2" if namespace == "/" else encode_head(EVENT, namespace)) + _ascii(text), ())
+        text, attachments = extract(data, default)
         if attachments:
-            return (_binary_head(BINARY_EVENT, len(attachments), namespace, id) + _ascii(json), attachments)
-        return (_head(EVENT, namespace, id) + _ascii(json), ())
+            return (_binary_head(BINARY_EVENT, len(attachments), namespace, id) + _ascii(text), attachments)
+        return (encode_head(EVENT, namespace, id) + _ascii(text), ())
 
     def encode_ack(
         self, namespace: str, id: int, data: list[Any], default: Default | None = None
@@ -103,25 +106,25 @@ class Codec:
         Clients 1.0.0 to 1.0.2 hang on an ack without a count, and cannot be told from 1.0.3 to 1.3. So all of these get
         the ack in two forms; each takes one of them and drops the other (section 8.3).
         """
-        json, attachments = extract(data, default)
-        json = _ascii(json)
+        text, attachments = extract(data, default)
+        text = _ascii(text)
         if attachments:
-            return [(_binary_head(BINARY_ACK, len(attachments), namespace, id) + json, attachments)]
+            return [(_binary_head(BINARY_ACK, len(attachments), namespace, id) + text, attachments)]
         if self._old:
-            return [(_binary_head(type, 0, namespace, id) + json, ()) for type in (ACK, BINARY_ACK)]
-        return [(_head(ACK, namespace, id) + json, ())]
+            return [(_binary_head(type, 0, namespace, id) + text, ()) for type in (ACK, BINARY_ACK)]
+        return [(encode_head(ACK, namespace, id) + text, ())]
 
     def encode_connect(self, namespace: str, sid: str) -> EncodedPacket:
         """The client is in. It makes the id itself."""
-        return (_head(CONNECT, namespace), ())
+        return (encode_head(CONNECT, namespace), ())
 
     def encode_connect_error(self, namespace: str, message: str, data: Any = None) -> EncodedPacket:
         """The client is not let in: "``data`` of the error object instead of the text if it has one"."""
-        return (_head(CONNECT_ERROR, namespace) + _ascii(dumps(message if data is None else data)), ())
+        return (encode_head(CONNECT_ERROR, namespace) + _ascii(dumps(message if data is None else data)), ())
 
     def encode_disconnect(self, namespace: str) -> EncodedPacket:
         """The server ends the namespace; the client does not come back by itself."""
-        return (_head(DISCONNECT, namespace), ())
+        return (encode_head(DISCONNECT, namespace), ())
 
 
 NEW: Final = Codec(old=False)
@@ -149,31 +152,21 @@ def _query(query: str) -> dict[str, str] | None:
 
 
 def _check_event(data: Any) -> None:
-    if type(data) is not list or not data or type(data[0]) is not str:
+    # No name is reserved here. A bool is an int in Python, but no name.
+    if type(data) is not list or not data or type(data[0]) not in (str, int, float):
         raise PacketError("an event is an array that starts with its name")
 
 
-def _check_ack(data: Any) -> None:
-    if type(data) is not list:
-        raise PacketError("an ack is an array")
-
-
-def _head(type: int, namespace: str, id: int | None = None) -> bytes:
-    where = b"" if namespace == "/" else namespace.encode() + b","
-    return b"%d%b%b" % (type, where, b"" if id is None else b"%d" % id)
-
-
 def _binary_head(type: int, attachments: int, namespace: str, id: int | None) -> bytes:
-    head = _head(type, namespace, id)
+    head = encode_head(type, namespace, id)
     return b"%b%d-%b" % (head[:1], attachments, head[1:])
 
 
-def _ascii(json: bytes) -> bytes:
-    if json.isascii():
-        return json
-    return _NOT_ASCII.sub(_escape, json.decode()).encode()
+def _ascii(text: bytes) -> bytes:
+    if text.isascii():
+        return text
+    return _NOT_ASCII.sub(_escape, text.decode()).encode()
 
 
 def _escape(match: re.Match[str]) -> str:
-    units = match[0].encode("utf-16-be").hex()
-    return "".join([f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4)])
+    return json.dumps(match[0])[1:-1]

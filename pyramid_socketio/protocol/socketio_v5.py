@@ -22,11 +22,22 @@ from .packets import (
     SocketPacket,
 )
 
-__all__ = ["decode_packet", "encode_ack", "encode_connect", "encode_connect_error", "encode_disconnect", "encode_event"]
+__all__ = [
+    "HEAD",
+    "check_ack",
+    "decode_packet",
+    "encode_ack",
+    "encode_connect",
+    "encode_connect_error",
+    "encode_disconnect",
+    "encode_event",
+    "encode_head",
+]
 
+#: Type, attachments, namespace with its comma, ack id; the JSON follows.
 # [0-9], because \d and str.isdigit() take the digits of every script. The counts are cut at 15 and 17 digits: more is
 # an error anyway, and int() takes long for thousands of them.
-_HEAD: Final = re.compile(r"([0-6])(?:([0-9]{1,15})-)?(/[^,]*(?:,|\Z))?([0-9]{1,17})?")
+HEAD: Final = re.compile(r"([0-6])(?:([0-9]{1,15})-)?(/[^,]*(?:,|\Z))?([0-9]{1,17})?")
 
 
 def decode_packet(text: str, max_attachments: int) -> SocketPacket:
@@ -44,7 +55,7 @@ def decode_packet(text: str, max_attachments: int) -> SocketPacket:
         if not event or event[0].__class__ is not str or event[0] in RESERVED_EVENTS:
             _check_event(event)
         return SocketPacket(EVENT, "/", event, None, 0, len(text))
-    match = _HEAD.match(text)
+    match = HEAD.match(text)
     if match is None:
         raise PacketError("unknown packet type")
     digit, count, namespace, number = match.groups()
@@ -84,7 +95,8 @@ def _check_event(data: Any) -> None:
         raise PacketError("an event is an array that starts with its name")
 
 
-def _check_ack(data: Any) -> None:
+def check_ack(data: Any) -> None:
+    """Raises PacketError where ``data`` is not the arguments of an ack."""
     if type(data) is not list:
         raise PacketError("an ack is an array")
 
@@ -107,12 +119,13 @@ _CHECKS: Final = {
     CONNECT: _check_connect,
     DISCONNECT: _check_disconnect,
     EVENT: _check_event,
-    ACK: _check_ack,
+    ACK: check_ack,
     CONNECT_ERROR: _check_connect_error,
 }
 
 
-def _head(type: int, namespace: str, id: int | None = None) -> bytes:
+def encode_head(type: int, namespace: str, id: int | None = None) -> bytes:
+    """What comes before the JSON of a packet that has no attachments."""
     # On output the comma is always written.
     where = b"" if namespace == "/" else namespace.encode() + b","
     return b"%d%b%b" % (type, where, b"" if id is None else b"%d" % id)
@@ -121,9 +134,9 @@ def _head(type: int, namespace: str, id: int | None = None) -> bytes:
 def _encode(type: int, namespace: str, id: int | None, data: list[Any], default: Default | None) -> EncodedPacket:
     json, attachments = extract(data, default)
     if attachments:
-        where = _head(type + 3, namespace, id)
+        where = encode_head(type + 3, namespace, id)
         return (b"%b%d-%b%b" % (where[:1], len(attachments), where[1:], json), attachments)
-    return (_head(type, namespace, id) + json, attachments)
+    return (encode_head(type, namespace, id) + json, attachments)
 
 
 def encode_event(
@@ -138,7 +151,7 @@ def encode_event(
         # Most events are plain JSON; those that are not are written a second time, with what they need.
         json = plain_dumps(data)
         if json is not None:
-            return (b"2" + json if namespace == "/" else _head(EVENT, namespace) + json, ())
+            return (b"2" + json if namespace == "/" else encode_head(EVENT, namespace) + json, ())
     return _encode(EVENT, namespace, id, data, default)
 
 
@@ -149,18 +162,18 @@ def encode_ack(namespace: str, id: int, data: list[Any], default: Default | None
 
 def encode_connect(namespace: str, sid: str) -> EncodedPacket:
     """The client is in. The suites want ``sid`` to be the only key."""
-    return (_head(CONNECT, namespace) + dumps({"sid": sid}), ())
+    return (encode_head(CONNECT, namespace) + dumps({"sid": sid}), ())
 
 
 def encode_connect_error(namespace: str, message: str, data: Any = None) -> EncodedPacket:
     """The client is not let in; ``data`` is left out when ``None``."""
     body = {"message": message} if data is None else {"message": message, "data": data}
-    return (_head(CONNECT_ERROR, namespace) + dumps(body), ())
+    return (encode_head(CONNECT_ERROR, namespace) + dumps(body), ())
 
 
 def encode_disconnect(namespace: str) -> EncodedPacket:
     """The server ends the namespace; the client does not come back by itself."""
-    return (_head(DISCONNECT, namespace), ())
+    return (encode_head(DISCONNECT, namespace), ())
 
 
 assert BINARY_EVENT == EVENT + 3 and BINARY_ACK == ACK + 3

@@ -109,6 +109,10 @@ class HTTPConnection:
         headers = self.head.headers
         return self.head.method == "GET" and headers.get("upgrade", "").lower() == "websocket"
 
+    @property
+    def serves_flash_policy(self) -> bool:
+        return self.server.policy is not None
+
     # Reading
 
     def _receive(self, data: bytes) -> None:
@@ -168,12 +172,10 @@ class HTTPConnection:
             # Who does not see a body there would read it as frames, or as the next request.
             self._refuse(400, "a WebSocket's handshake has no body")
             return
-        # Other keys may end with "sid" too.
-        if "&sid=" in head.query or head.query[:4] == "sid=":
-            for engine in self.server.engines:
-                if engine.owns(head):
-                    engine.handle(self, self.server.scheme)
-                    return
+        for engine in self.server.engines:
+            if engine.owns(head):
+                engine.handle(self, self.server.scheme)
+                return
         self._run_application()
 
     def _run_application(self) -> None:

@@ -121,6 +121,10 @@ class Exchange(Protocol):
     def wants_websocket(self) -> bool:
         """Whether the request asks for a WebSocket (a GET with ``Upgrade: websocket``)."""
 
+    @property
+    def serves_flash_policy(self) -> bool:
+        """Whether Flash may connect to the server's port."""
+
     def respond(self, status: int, headers: list[tuple[str, str]], body: bytes = b"", close: bool = False) -> None:
         """Answer, with one ``send``; the connection goes on with its next request unless ``close``."""
 

@@ -38,6 +38,8 @@ class ConnectedTransport:
         self._closed = False
         self._stopped = False
         self._corked: list[bytes] | None = None
+        if wire.closed:  # it tells nobody, and would hold what is told
+            return
         wire.receive = self._receive
         wire.lost = self._lost
         wire.max_outbox_bytes = settings.max_queue_bytes

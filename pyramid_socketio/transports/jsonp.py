@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import parse_qsl
 
 from ..errors import BadRequest, PacketError
+from ..protocol.forms import form_field
 from ..protocol.jsontext import dumps
 from ..protocol.packets import EnginePacket
 from ..protocol.revisions import Revision
@@ -18,9 +18,6 @@ __all__ = ["JSONPTransport", "parse_index"]
 
 # fullmatch, because $ also matches before a newline; [0-9], because \d takes the digits of every script.
 _INDEX: Final = re.compile("[0-9]{1,10}")
-
-#: No browser writes it; Python's decoder takes such signs as they are, and long for many of them.
-_BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def parse_index(value: str) -> str:
@@ -62,14 +59,7 @@ class JSONPTransport(PollingTransport):
     def _decode(self, body: bytes, binary: bool) -> list[EnginePacket | PacketError]:
         if binary:
             raise PacketError("not a form")
-        if _BAD_ESCAPE.search(body):
-            raise PacketError("a form with a bad escape")
-        try:
-            ((name, payload),) = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict")
-        except ValueError:
-            name = payload = ""
-        if name != "d":
-            raise PacketError("not a form with the one field d")
+        payload = form_field(body, "d")
         # Form fields cannot carry a newline: the client writes backslash and n, and two backslashes where the text has
         # one before an n.
         unescaped = "\\n".join(part.replace("\\n", "\n") for part in payload.split("\\\\n"))

@@ -13,14 +13,14 @@ from ..protocol.revisions import Revision
 from ..settings import Settings
 from .base import Exchange, Outgoing, SessionCallbacks
 
-__all__ = ["PollingTransport"]
+__all__ = ["NO_STORE", "Headers", "PollingTransport"]
 
 log = logging.getLogger(__name__)
 
 Headers = list[tuple[str, str]]
 
 _HTML: Final = ("Content-Type", "text/html")
-_NO_STORE: Final = ("Cache-Control", "no-store")
+NO_STORE: Final = ("Cache-Control", "no-store")
 
 
 class PollingTransport:
@@ -127,7 +127,7 @@ class PollingTransport:
     def wrap(self, packets: list[bytes], headers: Headers) -> tuple[Headers, bytes]:
         """Headers and body of an answer that carries packets."""
         content_type, body = self._revision.engine.encode_payload(packets)
-        return [("Content-Type", content_type), *headers, _NO_STORE], body
+        return [("Content-Type", content_type), *headers, NO_STORE], body
 
     def take_queue(self) -> list[Outgoing | bytes]:
         """What was not sent; the transport is over. A waiting GET is answered with a noop."""
@@ -218,7 +218,10 @@ class PollingTransport:
             exchange.on_abort = self._post_aborted
             self._held = (exchange, headers)
         else:
-            exchange.respond(200, [_HTML, *headers, _NO_STORE], b"ok")
+            self._answer_post(exchange, headers)
+
+    def _answer_post(self, exchange: Exchange, headers: Headers) -> None:
+        exchange.respond(200, [_HTML, *headers, NO_STORE], b"ok")
 
     def _decode(self, body: bytes, binary: bool) -> list[EnginePacket | PacketError]:
         """The packets of a body.
@@ -261,7 +264,7 @@ class PollingTransport:
         if self._held is not None:
             (exchange, headers), self._held = self._held, None
             self._post = exchange.on_abort = None
-            exchange.respond(200, [_HTML, *headers, _NO_STORE], b"ok")
+            self._answer_post(exchange, headers)
 
     # The end
 
@@ -278,22 +281,24 @@ class PollingTransport:
     def close(self, code: int) -> None:
         """Answer the waiting GET with the close packet; without one, :meth:`last_words` answers the next."""
         if self._poll is not None and not self._closed:
-            self._queue.append(self._packet(CLOSE))
-            self._answer_poll(self._take_packets())
+            self._answer_poll(self._take_packets() + self._goodbye())
             self._finish()
 
     def last_words(self, exchange: Exchange, headers: Headers) -> None:
         """The GET of a session that is over: what was queued, a noop as from the reference, and the close packet."""
-        self._queue += [self._packet(NOOP), self._packet(CLOSE)]
         self._poll = exchange
         self._poll_headers = headers
-        self._answer_poll(self._take_packets())
+        self._answer_poll([*self._take_packets(), self._packet(NOOP), *self._goodbye()])
         self._finish()
 
     def abort(self) -> None:
         if self._poll is not None:
-            self._answer_poll([self._packet(CLOSE)])
+            self._answer_poll(self._goodbye())
         self._finish()
+
+    def _goodbye(self) -> list[bytes]:
+        """The last packets."""
+        return [self._packet(CLOSE)]
 
     def _drop(self, reason: str) -> None:
         if not self._closed:

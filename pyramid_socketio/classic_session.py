@@ -1,0 +1,241 @@
+"""The session of a client 0.5 to 0.9, which changes its transport as it likes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, Final
+
+from .errors import CloseReason
+from .evented.timers import Timers
+from .protocol.lifecycle import CLOSING, Heartbeat
+from .protocol.packets import CLOSE, MESSAGE, PONG, EnginePacket
+from .protocol.revisions import Revision
+from .session import BaseSession
+from .settings import Settings
+from .transports.base import Exchange
+from .transports.classic_polling import ClassicPollingTransport
+from .transports.connected import ConnectedTransport
+from .transports.polling import Headers
+
+__all__ = ["ClassicSession"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds from the handshake of 0.7 to 0.9 to the first transport ("not followed by a transport within 30 s").
+_HANDSHAKE_TIMEOUT: Final = 30.0
+
+#: Ends that the client is told in a packet, after which it does not come back; after others it does.
+_TOLD: Final = frozenset({CloseReason.SERVER, CloseReason.PING_TIMEOUT, CloseReason.CONNECT_TIMEOUT})
+
+
+class ClassicSession(BaseSession):
+    """A session whose transport is that of the client's newest request.
+
+    There are no upgrades: what waits for the client goes over to each new transport. POSTs come beside a stream, so
+    that the polling transport lasts as long as the session. Heartbeats are for transports that keep a connection; a
+    client that polls is gone when it does not come again.
+    """
+
+    __slots__ = ("_awaited", "_beats", "_begun", "_heartbeat", "_polling")
+
+    transport: Any
+
+    def __init__(
+        self,
+        sid: str,
+        revision: Revision,
+        settings: Settings,
+        timers: Timers,
+        environ: dict[str, Any],
+        forget: Callable[[BaseSession], None],
+    ) -> None:
+        super().__init__(sid, revision, settings, timers, environ, forget)
+        self._polling = ClassicPollingTransport(revision, settings, self)
+        self.transport = self._polling
+        self._heartbeat: Heartbeat | None = None
+        #: How many heartbeats went out, and the data of the answer to the last one.
+        self._beats = 0
+        self._awaited = ""
+        self._begun = False
+        self._timer = self._schedule(_HANDSHAKE_TIMEOUT, self._never_came)
+
+    def _set_timer(self, delay: float, callback: Callable[[], None]) -> None:
+        self._timer.cancel()
+        self._timer = self._schedule(delay, callback)
+
+    def _never_came(self) -> None:
+        log.info("session %s: no transport within %g s", self.sid[:6], _HANDSHAKE_TIMEOUT)
+        self._finish(CloseReason.TRANSPORT_CLOSE)
+
+    def open_packet(self) -> bytes:
+        """The packet that tells the client about the session, where there was no handshake."""
+        settings = self.settings
+        packet: bytes = self.revision.engine.encode_open(
+            self.sid, [], settings.ping_interval, settings.ping_timeout, settings.max_message_size
+        )
+        return packet
+
+    def opened_by_poll(self) -> None:
+        """The answer to the first poll carries the session id: the next poll is awaited."""
+        self.poll_ended()
+        self.begin()
+
+    def never_opened(self) -> None:
+        """The client was gone before its WebSocket was open."""
+        if not self._begun:
+            self._finish(CloseReason.TRANSPORT_ERROR)
+
+    def begin(self) -> None:
+        """The client has a transport: it can be sent packets."""
+        if not self._begun:
+            self._begun = True
+            self.opened()
+
+    # Requests
+
+    def poll(self, exchange: Exchange, headers: Headers, name: str, callback: str | None) -> None:
+        """A GET of xhr-polling or jsonp-polling; see :meth:`ClassicPollingTransport.poll`."""
+        polling = self._polling
+        if self.state is CLOSING:
+            polling.last_words(exchange, headers, callback)
+            self._finish(CloseReason.TRANSPORT_CLOSE)
+            return
+        if self.transport is not polling:
+            previous, self.transport = self.transport, polling
+            previous.close(1000)
+        self.wait_for_poll()
+        polling.poll(exchange, headers, name, callback)
+        self.begin()
+
+    def wait_for_poll(self) -> None:
+        """A GET waits, or is about to: it is held for so long."""
+        duration = min(self.revision.engine.POLL_DURATION, self.settings.ping_interval)
+        self._set_timer(duration, self._polling.answer_noop)
+
+    def poll_ended(self) -> None:
+        if self.connected and self.transport is self._polling:
+            self._set_timer(self.revision.engine.CLOSE_TIMEOUT, self._stayed_away)
+
+    def _stayed_away(self) -> None:
+        log.info("session %s: no further poll", self.sid[:6])
+        self._finish(CloseReason.TRANSPORT_CLOSE)
+
+    def post(self, exchange: Exchange, headers: Headers, form: bool) -> None:
+        """Packets by POST, for any transport; see :meth:`ClassicPollingTransport.post`."""
+        self._polling.post(exchange, headers, form)
+
+    def attach(self, transport: ConnectedTransport) -> None:
+        """The client has opened a WebSocket or a stream."""
+        previous, self.transport = self.transport, transport
+        if previous is not self._polling:
+            previous.close(1000)
+        queue = self._polling.take_over()
+        if transport.wire.closed:
+            # It has told its earlier owner, and tells nobody again.
+            self._finish(CloseReason.TRANSPORT_ERROR)
+            return
+        now = monotonic()
+        engine, settings = self.revision.engine, self.settings
+        self._heartbeat = Heartbeat(
+            min(engine.HEARTBEAT_INTERVAL, settings.ping_interval),
+            min(engine.HEARTBEAT_TIMEOUT, settings.ping_timeout),
+            now,
+        )
+        self._set_timer(self._heartbeat.next_deadline() - now, self._beat)
+        if not self._begun and self.revision.engine.OPENS_WITH_PACKET:
+            self.transport.send_packet(self.open_packet())
+        for item in queue:
+            if isinstance(item, bytes):
+                self.transport.send_packet(item)
+            else:
+                self.transport.send(item)
+        if self.connected:
+            self.begin()
+
+    # Heartbeat
+
+    def _beat(self) -> None:
+        heartbeat = self._heartbeat
+        assert heartbeat is not None
+        now = monotonic()
+        action = heartbeat.on_deadline(now, self.transport.paused)
+        if action == "ping":
+            self._beats += 1
+            packet, self._awaited = self.revision.engine.encode_ping(self._beats)
+            self.transport.send_packet(packet)
+            if not self.connected:
+                return
+        elif action == "timeout":
+            log.info("session %s: ping timeout", self.sid[:6])
+            self._end(CloseReason.PING_TIMEOUT, 1011)
+            return
+        self._timer = self._schedule(max(heartbeat.next_deadline() - now, 0.001), self._beat)
+
+    # What the transports tell
+
+    def received(self, transport: Any, packets: Sequence[EnginePacket]) -> None:
+        if (transport is not self.transport and transport is not self._polling) or not self.connected:
+            return
+        messages: list[str | bytes] = []
+        closed = False
+        for type, data in packets:
+            if type == MESSAGE:
+                messages.append(data)
+            elif type == PONG:
+                if self._heartbeat is not None and data == self._awaited:
+                    self._heartbeat.on_pong(monotonic())
+            elif type == CLOSE:
+                closed = True
+                break
+        error = None
+        if messages:
+            if self._heartbeat is not None:
+                self._heartbeat.heard = True
+            error = self.listener.messages(messages)
+        if error is not None:
+            self._fail(error, reached=False)
+        elif closed and self.connected:
+            self.transport.client_closed()
+            self._end(CloseReason.CLIENT, 1000)
+
+    def failed(self, transport: Any, error: Any) -> None:
+        if transport is self.transport or transport is self._polling:
+            self._fail(error, reached=True)
+
+    def gone(self, transport: Any, reason: str) -> None:
+        if transport is self.transport or transport is self._polling:
+            self._finish(reason)
+
+    # Flow control: what a stream's client sends comes by POST
+
+    def pause(self) -> None:
+        self.transport.pause()
+        self._polling.pause()
+
+    def resume(self) -> None:
+        self.transport.resume()
+        self._polling.resume()
+
+    # The end
+
+    def _end(self, reason: str, code: int) -> None:
+        if self.connected and reason in _TOLD:
+            farewell = self.revision.engine.encode_packet(CLOSE)
+            if farewell:
+                self.transport.send_packet(farewell)
+        super()._end(reason, code)
+
+    def end_by_client(self) -> None:
+        """The client's page goes away and says so in a request of its own."""
+        if self.connected:
+            self.transport.client_closed()
+            self._end(CloseReason.CLIENT, 1000)
+
+    def _finish(self, reason: str) -> None:
+        polling, transport = self._polling, self.transport
+        super()._finish(reason)
+        if transport is not polling:
+            transport.close(1000)  # unless that was how it ended
+        polling.end()

@@ -1,0 +1,108 @@
+"""Socket.IO of clients 0.5 and 0.6: messages, which are text or JSON behind ``~j~``; nothing else.
+
+There is one namespace, and there are no events, acknowledgements or binary data. An event reaches such a client as the
+message ``{"type": name, ...}``. (Protocol reference for Socket.IO 0.5 and 0.6, section 2.)
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..errors import NotCarried
+from .attachments import extract
+from .jsontext import Default, loads, plain_dumps
+from .packets import EVENT, EncodedPacket, SocketPacket
+
+__all__ = ["decode_packet", "encode_ack", "encode_connect", "encode_connect_error", "encode_disconnect", "encode_event"]
+
+_JSON: Final = "~j~"
+
+#: Text that starts like this would be read as something else; in JSON it is not.
+_CONTROL: Final = ("~h~", _JSON)
+
+#: As JavaScript writes them where a text is wanted.
+_TEXTS: Final[dict[Any, str]] = {None: "", True: "true", False: "false"}
+
+
+def decode_packet(text: str, max_attachments: int) -> SocketPacket:
+    """Read a message; it is the event ``message``.
+
+    Args:
+        max_attachments: of no meaning; no message has any.
+
+    Raises:
+        PacketError: bad JSON. (Old servers gave the application an empty object.)
+    """
+    value = loads(text[3:]) if text[:3] == _JSON else text
+    return SocketPacket(EVENT, "/", ["message", value], None, 0, len(text))
+
+
+def encode_event(
+    namespace: str, data: list[Any], id: int | None = None, default: Default | None = None
+) -> EncodedPacket:
+    """``message`` with one argument goes as it is, another event as an object with its name as ``type``.
+
+    Raises:
+        TypeError, ValueError: the data cannot be JSON.
+        NotCarried: binary data, an ack that is asked for, another namespace than ``/``.
+    """
+    if id is not None:
+        raise NotCarried("clients 0.5 and 0.6 have no acknowledgements")
+    if namespace != "/":
+        raise NotCarried("clients 0.5 and 0.6 have no namespaces")
+    name, *args = data
+    if name == "message" and len(args) == 1:
+        (message,) = args
+        if isinstance(message, str) and not message.startswith(_CONTROL):
+            return (_utf8(message), ())
+        # By type, because 1 equals True and 1.0.
+        if message is None or isinstance(message, bool):
+            return (_TEXTS[message].encode(), ())
+        json = _json(message, default)
+        return (json if isinstance(message, (int, float)) else b"~j~" + json, ())
+    return (b"~j~" + _json(_typed(name, args), default), ())
+
+
+def _typed(name: Any, args: list[Any]) -> dict[str, Any]:
+    if len(args) == 1 and isinstance(args[0], dict):
+        # First and last: nothing in the argument may take its place.
+        return {"type": name} | args[0] | {"type": name}
+    return {"type": name, "args": args} if args else {"type": name}
+
+
+def _json(value: Any, default: Default | None) -> bytes:
+    json = plain_dumps(value)
+    if json is not None:
+        return json
+    json, attachments = extract(value, default)
+    if attachments:
+        raise NotCarried("clients 0.5 and 0.6 have no binary data")
+    return json
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # As JavaScript does it: half of a surrogate pair is U+FFFD.
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+def encode_ack(namespace: str, id: Any, data: list[Any], default: Default | None = None) -> list[EncodedPacket]:
+    """There are none, and nobody asks for one."""
+    return []
+
+
+def encode_connect(namespace: str, sid: str) -> EncodedPacket | None:
+    """The session id has told the client that it is in."""
+    return None
+
+
+def encode_connect_error(namespace: str, message: str, data: Any = None) -> EncodedPacket | None:
+    """The connection ends: "there is no error message in the protocol at all"."""
+    return None
+
+
+def encode_disconnect(namespace: str) -> EncodedPacket | None:
+    """The connection ends."""
+    return None

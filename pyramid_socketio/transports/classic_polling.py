@@ -1,0 +1,183 @@
+"""Long-polling of the clients 0.5 to 0.9: ``xhr-polling`` and ``jsonp-polling``, and the POSTs of their streams."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Protocol
+
+from ..errors import BadRequest, CloseReason, PacketError
+from ..protocol.packets import NOOP, EnginePacket
+from ..protocol.revisions import Revision
+from ..settings import Settings
+from .base import Exchange, Outgoing, SessionCallbacks
+from .polling import NO_STORE, Headers, PollingTransport
+
+__all__ = ["ClassicPollingTransport", "PollingCallbacks", "parse_callback", "script_headers"]
+
+_TEXT: Final = ("Content-Type", "text/plain; charset=UTF-8")
+
+# fullmatch, because $ also matches before a newline; [0-9], because \d takes the digits of every script.
+_CALLBACK: Final = re.compile("[0-9]{1,10}")
+
+
+def parse_callback(value: str) -> str:
+    """The number of the client's callback; 0 where there is none.
+
+    Raises:
+        BadRequest: anything but digits, so that nothing from the URL gets into a script.
+    """
+    if value and not _CALLBACK.fullmatch(value):
+        raise BadRequest("the number of a callback is not a number")
+    return value or "0"
+
+
+def script_headers(headers: Headers) -> Headers:
+    """The headers of an answer that is a script."""
+    return [
+        ("Content-Type", "text/javascript; charset=UTF-8"),
+        ("X-Content-Type-Options", "nosniff"),
+        # Internet Explorer takes what it is sent back for an attack.
+        ("X-XSS-Protection", "0"),
+        *headers,
+        NO_STORE,
+    ]
+
+
+class PollingCallbacks(SessionCallbacks, Protocol):
+    """What this transport tells its session besides."""
+
+    def poll_ended(self) -> None:
+        """No GET waits any more."""
+
+
+class ClassicPollingTransport(PollingTransport):
+    """The polling side of a session of such a client; it lasts as long as the session, whatever else carries it.
+
+    A GET is held until there is something to send; how long at most is the session's to say.
+    """
+
+    __slots__ = ("_alone", "_callback", "_form", "name")
+
+    _session: PollingCallbacks
+
+    def __init__(self, revision: Revision, settings: Settings, session: PollingCallbacks) -> None:
+        super().__init__(revision, settings, session)
+        self.name = "xhr-polling"
+        #: Of the waiting GET; ``None`` where that wants no script.
+        self._callback: str | None = None
+        #: Whether the POST under way is a form of jsonp-polling.
+        self._form = False
+        #: Whether the next answer has to carry one packet only.
+        self._alone: bool = revision.engine.FIRST_PACKET_ALONE
+
+    # Sending
+
+    def _take_packets(self) -> list[bytes]:
+        if not self._alone:
+            return super()._take_packets()
+        self._alone = False
+        queue, self._queue = self._queue[1:], self._queue[:1]
+        packets = super()._take_packets()
+        for item in queue:
+            self._put_back(item)
+        return packets
+
+    def _put_back(self, item: Outgoing | bytes) -> None:
+        self._queue.append(item)
+        self._queue_bytes += len(item) if isinstance(item, bytes) else sum(map(len, item.packets()))
+
+    def take_over(self) -> list[Outgoing | bytes]:
+        """What was not sent, for another transport. A waiting GET is answered with a noop."""
+        queue, self._queue = self._queue, []
+        self._queue_bytes = 0
+        self._alone = False
+        self.answer_noop()
+        return queue
+
+    def _answer_poll(self, packets: list[bytes]) -> None:
+        super()._answer_poll(packets)
+        self._session.poll_ended()
+
+    def wrap(self, packets: list[bytes], headers: Headers) -> tuple[Headers, bytes]:
+        engine = self._revision.engine
+        content_type, body = engine.encode_payload(packets)
+        if self._callback is None:
+            return [("Content-Type", content_type), *headers, NO_STORE], body
+        return script_headers(headers), engine.encode_poll_script(self._callback, body.decode())
+
+    # Receiving
+
+    def poll(self, exchange: Exchange, headers: Headers, name: str, callback: str | None) -> None:
+        """A GET; one that waits already is answered with a noop.
+
+        Args:
+            name: of the transport, as in the URL.
+            callback: digits, for jsonp-polling.
+        """
+        self.answer_noop()
+        self.name = name
+        self._callback = callback
+        self._poll = exchange
+        self._poll_headers = headers
+        exchange.on_abort = self._poll_aborted
+        if self._queue and not self._flushing:
+            self._flush()
+
+    def post(self, exchange: Exchange, headers: Headers, form: bool) -> None:
+        """A POST; ``form``: of jsonp-polling."""
+        self._form = form
+        self.handle_post(exchange, headers, "")
+
+    def _answer_post(self, exchange: Exchange, headers: Headers) -> None:
+        answer: bytes = self._revision.engine.POST_ANSWER
+        exchange.respond(200, [_TEXT, *headers, NO_STORE], answer)
+
+    def _decode(self, body: bytes, binary: bool) -> list[EnginePacket | PacketError]:
+        if self._form:
+            body = self._revision.engine.decode_form(body)
+        return super()._decode(body, binary)
+
+    def _poll_aborted(self) -> None:
+        self._poll = None
+        if self._revision.engine.BROKEN_POLL_IS_THE_END:
+            self._drop(CloseReason.TRANSPORT_CLOSE)
+        else:
+            self._session.poll_ended()
+
+    # The end
+
+    def close(self, code: int) -> None:
+        self._alone = False
+        super().close(code)
+
+    def last_words(self, exchange: Exchange, headers: Headers, callback: str | None = None) -> None:
+        self._callback = callback
+        self._alone = False
+        super().last_words(exchange, headers)
+
+    def _goodbye(self) -> list[bytes]:
+        # The session has sent the packet that ends the connection, where there is one to be sent.
+        return [self._packet(NOOP)]
+
+    def end(self) -> None:
+        """The session is over."""
+        if not self._closed:
+            self.abort()
+        self._session = _NOBODY
+
+
+class _Nobody:
+    """The session of a transport that outlives it in a request that is still under way."""
+
+    sid = "over"
+
+    def received(self, transport: Any, packets: Any) -> None: ...
+
+    def failed(self, transport: Any, error: Any) -> None: ...
+
+    def gone(self, transport: Any, reason: str) -> None: ...
+
+    def poll_ended(self) -> None: ...
+
+
+_NOBODY: Final = _Nobody()
