@@ -23,7 +23,9 @@ def form_field(body: bytes, name: str) -> str:
     if _BAD_ESCAPE.search(body):
         raise PacketError("a form with a bad escape")
     try:
-        ((found, value),) = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict")
+        ((found, value),) = parse_qsl(
+            body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=1
+        )
     except ValueError:
         found = value = ""
     if found != name:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from measure import Timing, answer_of_idle_clients, measure
-from processes import BenchError, Cores, build_generators, choose_cores, pinned, raise_file_limit
+from measure import Timing, answer_of_idle_clients, floor_cost, measure
+from processes import BenchError, Cores, build_programs, choose_cores, pinned, raise_file_limit
 from report import Result, render, to_json
-from rows import CONNECTED, PEERS, ROWS, SERVERS, Row
+from rows import CONNECTED, OURS, PEERS, REVISION_ROWS, ROWS, SERVERS, TODAY, Row
 
 #: Files that either side needs besides one socket per client.
 SPARE_FILES = 1000
@@ -22,16 +22,17 @@ IDLE_LIMIT = 2.0
 SECONDS, WARMUP = 3.0, 1.0
 #: ``--quick``: enough to see that everything runs, and roughly how fast.
 QUICK_SECONDS, QUICK_WARMUP, QUICK_CLIENTS = 1.0, 0.5, 1000
+ALL_ROWS = ROWS | REVISION_ROWS
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run what `argv` asks for; returns the exit status."""
     options = _parse(argv)
     timing = Timing(QUICK_WARMUP if options.quick else WARMUP, options.seconds)
-    rows = {name: _scaled(ROWS[name], options.quick) for name in options.rows}
+    rows = {name: _scaled(ALL_ROWS[name], options.quick) for name in options.rows}
     idle = replace(CONNECTED, clients=options.idle) if options.idle else None
     try:
-        build_generators()
+        build_programs()
         raise_file_limit(max(row.clients for row in (*rows.values(), *([idle] if idle else ()))) + SPARE_FILES)
         cores = choose_cores()
     except BenchError as error:
@@ -41,7 +42,12 @@ def main(argv: list[str] | None = None) -> int:
     with pinned(cores.load):
         if idle:
             return _idle(idle, options.servers, timing, cores)
-        results = [(name, _compare(row, options.servers, timing, options.repeat, cores)) for name, row in rows.items()]
+        try:
+            results = [
+                (name, _compare(row, options.servers, timing, options.repeat, cores)) for name, row in rows.items()
+            ]
+        except BenchError as error:
+            sys.exit(f"bench: {error}")
     if options.json:
         options.json.write_text(json.dumps(to_json(results), indent=2) + "\n")
     missed = [name for name, result in results if result.missed]
@@ -51,19 +57,29 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _compare(row: Row, servers: list[str], timing: Timing, repeat: int, cores: Cores) -> Result:
-    """Measure one row, server after server, `repeat` times over, and print it."""
+    """Measure one row, server after server, `repeat` times over, and print it.
+
+    Raises:
+        BenchError: the floor could not be measured. What goes wrong with a server is in the result.
+    """
     result = Result(row)
+    if row.compares_revisions:
+        contenders = {OURS: (OURS, row), TODAY: (OURS, row.today)}
+    else:
+        contenders = {server: (server, row) for server in servers}
     for _ in range(repeat):
-        for server in servers:
-            if server in result.failures:
+        for name, (server, load) in contenders.items():
+            if name in result.failures:
                 continue
             try:
-                measurement = measure(server, row, timing, cores)
+                measurement = measure(server, load, timing, cores)
             except BenchError as error:
-                result.failures[server] = str(error)
-                result.measurements.pop(server, None)
+                result.failures[name] = str(error)
+                result.measurements.pop(name, None)
             else:
-                result.measurements.setdefault(server, []).append(measurement)
+                result.measurements.setdefault(name, []).append(measurement)
+        if row.floor:
+            result.floors.append(floor_cost(row, timing, cores))
     print(f"\n{render(result)}", flush=True)
     return result
 
@@ -96,8 +112,20 @@ def _scaled(row: Row, quick: bool) -> Row:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument(
-        "--rows", type=_names(ROWS), default=list(ROWS), metavar="ROW,...", help=f"of: {' '.join(ROWS)} (default: all)"
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument(
+        "--rows",
+        type=_names(ALL_ROWS),
+        default=list(ROWS),
+        metavar="ROW,...",
+        help=f"of: {' '.join(ROWS)} (the default), {' '.join(REVISION_ROWS)}",
+    )
+    rows.add_argument(
+        "--revisions",
+        dest="rows",
+        action="store_const",
+        const=list(REVISION_ROWS),
+        help="the rows of the older revisions, which compare our server with itself",
     )
     parser.add_argument(
         "--servers", type=_names(SERVERS), default=list(SERVERS), metavar="SERVER,...", help=f"of: {' '.join(SERVERS)}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from processes import BenchError, Cores, Load, Server, busy_seconds
+from processes import BenchError, Cores, Floor, Load, Server, busy_seconds
 from rows import Row
 
-__all__ = ["Measurement", "Timing", "answer_of_idle_clients", "measure"]
+__all__ = ["Measurement", "Timing", "answer_of_idle_clients", "floor_cost", "measure"]
 
 #: Clients that come and go before memory is measured, so that what a server loads once is not counted per client.
 WARMUP_CLIENTS = 100
+#: What a broadcast of the smallest messages sends to each client: a frame of about so many bytes.
+FLOOR_BYTES = 80
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,16 @@ def _hold(server: Server, row: Row, cores: Cores, clients: int) -> float:
     return memory
 
 
+def floor_cost(row: Row, timing: Timing, cores: Cores) -> float:
+    """CPU time in microseconds that the kernel takes to send one small message to one of the row's clients.
+
+    Raises:
+        BenchError: the program that measures it failed.
+    """
+    with Floor(row.clients, FLOOR_BYTES, timing.seconds, cores) as floor:
+        return floor.cost()
+
+
 def answer_of_idle_clients(name: str, row: Row, timing: Timing, cores: Cores) -> tuple[float, float]:
     """Seconds from a broadcast until the last of many idle clients has it, and until all have had an echo answered."""
     with Server(name, cores) as server, _load(row, server, cores, warmup=timing.warmup) as load:
@@ -102,5 +114,6 @@ def _load(row: Row, server: Server, cores: Cores, **options: object) -> Load:
         "clients": row.clients,
         "window": row.window,
         "payload": row.payload,
+        "revision": row.revision,
     }
     return Load(row.generator, cores, **(known | options))

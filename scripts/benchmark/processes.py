@@ -20,9 +20,10 @@ from typing import IO, Any, NamedTuple, TypeVar
 __all__ = [
     "BenchError",
     "Cores",
+    "Floor",
     "Load",
     "Server",
-    "build_generators",
+    "build_programs",
     "busy_seconds",
     "choose_cores",
     "pinned",
@@ -31,7 +32,7 @@ __all__ = [
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
-GENERATORS = ("websocket_load", "polling_load")
+PROGRAMS = ("websocket_load", "polling_load", "floor")
 #: Seconds for a server to listen, and for either side to say the next word; generous, they only end what hangs.
 START_TIMEOUT, LINE_TIMEOUT, STOP_TIMEOUT = 60.0, 120.0, 10.0
 COMMANDS = {
@@ -46,8 +47,8 @@ class BenchError(Exception):
     """A measurement could not be made; the text is for the user."""
 
 
-def build_generators() -> None:
-    """Compile the load generators into ``build/`` where they are missing or older than their sources.
+def build_programs() -> None:
+    """Compile the load generators, and the floor, into ``build/`` where they are missing or older than their sources.
 
     Raises:
         BenchError: no C compiler, or it refuses.
@@ -56,10 +57,10 @@ def build_generators() -> None:
     if not compiler:
         raise BenchError("needs a C compiler for the load generators (Debian: apt-get install gcc libc6-dev)")
     BUILD.mkdir(exist_ok=True)
-    for name in GENERATORS:
+    headers = max(header.stat().st_mtime for header in (HERE / "load").glob("*.h"))
+    for name in PROGRAMS:
         source, target = HERE / "load" / f"{name}.c", BUILD / name
-        newest = max(source.stat().st_mtime, (HERE / "load" / "load.h").stat().st_mtime)
-        if target.exists() and target.stat().st_mtime > newest:
+        if target.exists() and target.stat().st_mtime > max(source.stat().st_mtime, headers):
             continue
         # Under a name of its own first: two runs at a time must not see half a program.
         unfinished = BUILD / f"{name}.{os.getpid()}"
@@ -189,6 +190,17 @@ class Child:
         line, _, self._pending = self._pending.partition(b"\n")
         return line.decode()
 
+    def wait_for(self, event: str) -> dict[str, Any]:
+        """The next line, which must be that event.
+
+        Raises:
+            BenchError: it failed, or said something else.
+        """
+        line: dict[str, Any] = json.loads(self.read_line(LINE_TIMEOUT))
+        if line.pop("event") != event:
+            raise BenchError(f"{self.name} said {line} instead of {event!r}")
+        return line
+
     def _last_words(self) -> str:
         self._errors.seek(0)
         return self._errors.read()[-2000:].decode(errors="replace").strip() or "no error output"
@@ -251,17 +263,6 @@ class Load(Child):
         arguments = [f"--{name}={value}" for name, value in options.items()]
         super().__init__([str(BUILD / generator), *arguments], cores.load)
 
-    def wait_for(self, event: str) -> dict[str, Any]:
-        """The next line, which must be that event.
-
-        Raises:
-            BenchError: it failed, or said something else.
-        """
-        line: dict[str, Any] = json.loads(self.read_line(LINE_TIMEOUT))
-        if line.pop("event") != event:
-            raise BenchError(f"{self.name} said {line} instead of {event!r}")
-        return line
-
     def finish(self) -> dict[str, Any]:
         """End its standard input, which is the sign to stop for those who wait for one, and take the result.
 
@@ -275,6 +276,22 @@ class Load(Child):
         if result["errors"]:
             raise BenchError(f"{result['errors']} connections or answers were not as expected: {self._last_words()}")
         return result
+
+
+class Floor(Child):
+    """The program that measures what the kernel alone takes for a broadcast; it sends on the servers' core."""
+
+    def __init__(self, clients: int, size: int, seconds: float, cores: Cores) -> None:
+        super().__init__([str(BUILD / "floor"), *map(str, (clients, size, seconds, cores.load))], cores.server)
+
+    def cost(self) -> float:
+        """Microseconds of CPU time for one message to one client.
+
+        Raises:
+            BenchError: it failed.
+        """
+        cost: float = self.wait_for("result")["cost"]
+        return cost
 
 
 @contextmanager

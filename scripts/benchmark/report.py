@@ -26,11 +26,17 @@ class Result:
         self.row = row
         self.measurements: dict[str, list[Measurement]] = {}
         self.failures: dict[str, str] = {}
+        #: The least that the cost can be, if that was measured: once per repetition.
+        self.floors: list[float] = []
 
     def median(self, server: str, figure: str) -> float | None:
         values = [getattr(measurement, figure) for measurement in self.measurements.get(server, ())]
         present = [value for value in values if value is not None]
         return median(present) if present else None
+
+    @property
+    def floor(self) -> float | None:
+        return median(self.floors) if self.floors else None
 
     def ratio(self, peer: str, figure: str) -> float | None:
         """The median of ours divided by the peer's, repetition by repetition: what slows down both cancels out."""
@@ -84,6 +90,8 @@ def render(result: Result) -> str:
         )
         lines.extend(f"  warning: {text}" for text in _warnings(result, server))
     lines.extend(f"  {server:8} failed: {why}" for server, why in result.failures.items())
+    if result.floor is not None:
+        lines.append(f"  the kernel's send alone: {_figure(result.floor)} us")
     return "\n".join(lines)
 
 
@@ -124,6 +132,7 @@ def to_json(results: Sequence[tuple[str, Result]]) -> dict[str, Any]:
                 for server in result.measurements
                 if server != OURS
             },
+            "floor": result.floor,
             "failures": result.failures,
             "missed": result.missed,
         }

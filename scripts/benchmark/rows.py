@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-__all__ = ["CONNECTED", "OURS", "PEERS", "ROWS", "SERVERS", "Limits", "Row"]
+__all__ = ["CONNECTED", "OURS", "PEERS", "REVISION_ROWS", "ROWS", "SERVERS", "TODAY", "Limits", "Row"]
 
 OURS = "ours"
 #: The other servers, with what a reader of the table should know about them.
@@ -14,11 +14,13 @@ PEERS = {
     "uvicorn": "python-socketio on uvicorn with uvloop",
 }
 SERVERS = (OURS, *PEERS)
+#: In the rows of the older revisions, what stands in for the peers: our own server with clients of this revision.
+TODAY, TODAYS_REVISION = "today", "4"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the first version must reach: largest ratios of ours to a peer, by the peer's name."""
+    """What must be reached: largest ratios of ours to a peer, by the peer's name."""
 
     cost: dict[str, float]
     median: dict[str, float] = field(default_factory=dict)
@@ -28,12 +30,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Row:
-    """One load, the same for every server.
+    """One load, the same for all that are compared.
 
     `text` is the title, with ``{clients}`` for their number. `generator` is the program in `load/`, `mode`, `clients`,
     `window` (messages in flight of each client) and `payload` (characters of padding in each message) are its options.
     The cost is the server's CPU time in microseconds for one `unit`, or in mode ``hold`` its memory in KiB for one
-    client.
+    client. `revision` is what the clients speak, by its name in the setting ``socketio.revisions``. With `floor`, what
+    the kernel takes for a unit in any case is measured beside it.
     """
 
     text: str
@@ -44,6 +47,8 @@ class Row:
     clients: int = 100
     window: int = 1
     payload: int = 16
+    revision: str = TODAYS_REVISION
+    floor: bool = False
 
     @property
     def title(self) -> str:
@@ -52,6 +57,15 @@ class Row:
     @property
     def measures_memory(self) -> bool:
         return self.mode == "hold"
+
+    @property
+    def compares_revisions(self) -> bool:
+        return TODAY in self.limits.cost
+
+    @property
+    def today(self) -> Row:
+        """The same load with clients of today's revision."""
+        return replace(self, revision=TODAYS_REVISION)
 
     @property
     def cost_unit(self) -> str:
@@ -74,6 +88,7 @@ ROWS = {
         Limits({"node": 0.5, "gevent": 0.2}),
         mode="broadcast",
         clients=1000,
+        floor=True,
     ),
     "churn": Row(
         'connect, join "/", leave, {clients} at a time',
@@ -95,6 +110,17 @@ ROWS = {
         Limits({"node": 2.5, "gevent": 0.3}, median={"gevent": 0.1}),
         generator="polling_load",
     ),
+}
+
+_OLD_CLIENTS = {"2": "clients 1.x and 2.x", "0.9": "clients 0.7 to 0.9", "0.6": "clients 0.5 and 0.6"}
+
+#: Of our server alone: what clients of the older revisions cost, compared with those of today.
+REVISION_ROWS = {
+    f"{name}-{revision}": replace(
+        ROWS[like], text=f"{ROWS[like].text}, {who}", revision=revision, limits=Limits({TODAY: 1.5})
+    )
+    for name, like in (("echo", "echo1"), ("broadcast", "broadcast"), ("polling", "polling"))
+    for revision, who in _OLD_CLIENTS.items()
 }
 
 #: The row behind ``--idle N``: the clients are silent until a broadcast, which each of them answers with an echo.

@@ -22,15 +22,18 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_measures_our_server(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    done = bench("--quick", "--servers", "ours", "--rows", "echo1,churn,memory,polling", "--json", str(file))
+    done = bench("--quick", "--servers", "ours", "--rows", "echo1,broadcast,churn,memory,polling", "--json", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(file.read_text())
-    assert list(rows) == ["echo1", "churn", "memory", "polling"]
+    assert list(rows) == ["echo1", "broadcast", "churn", "memory", "polling"]
     for row in rows.values():
         (measurement,) = row["measurements"]["ours"]
         assert measurement["cost"] > 0
         assert not row["failures"]
+    assert rows["broadcast"]["floor"] > 0
+    assert rows["echo1"]["floor"] is None
     assert "echo, 100 clients, 1 in flight" in done.stdout
+    assert "the kernel's send alone: " in done.stdout
     assert "memory of 1,000 idle WebSocket clients" in done.stdout, "as many as --quick allows"
 
 
@@ -40,6 +43,26 @@ def test_15000_idle_clients_have_a_broadcast_within_2_seconds() -> None:
     done = bench("--quick", "--check", "--servers", "ours", "--idle", "15000")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "15,000 clients" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("revision", ["2", "0.9", "0.6"])
+def test_compares_an_older_revision_with_todays(tmp_path: Path, revision: str) -> None:
+    file = tmp_path / "figures.json"
+    names = [f"{load}-{revision}" for load in ("echo", "broadcast", "polling")]
+    done = bench("--quick", "--rows", ",".join(names), "--json", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(file.read_text())
+    assert list(rows) == names
+    for row in rows.values():
+        assert list(row["measurements"]) == ["ours", "today"]
+        assert row["ratios"]["today"]["cost"] > 0
+
+
+def test_the_rows_of_the_older_revisions_have_an_option() -> None:
+    done = bench("--rows", "echo1", "--revisions")
+    assert done.returncode == 2
+    assert "argument --revisions: not allowed with argument --rows" in done.stderr
 
 
 def test_an_unknown_row_is_refused() -> None:

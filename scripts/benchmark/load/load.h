@@ -1,10 +1,10 @@
 /* What both load generators share: time, buffers, latency samples, connections and the lines that the driver reads.
  *
- * A generator is one process with one epoll loop. It speaks just enough Engine.IO 4 and Socket.IO 5 to play many
- * clients, trusts nothing it receives (an answer that is not the expected one is counted as an error), and prints one
- * JSON object per line: {"event":"ready"}, {"event":"start"}, {"event":"stop"} and {"event":"result", ...}. The driver
- * reads the server's CPU time when "start" and "stop" arrive, so nothing may be printed late: "stop" goes out before
- * the samples are sorted.
+ * A generator is one process with one epoll loop. It speaks just enough of one revision of the protocols (revisions.h)
+ * to play many clients, trusts nothing it receives (an answer that is not the expected one is counted as an error), and
+ * prints one JSON object per line: {"event":"ready"}, {"event":"start"}, {"event":"stop"} and {"event":"result", ...}.
+ * The driver reads the server's CPU time when "start" and "stop" arrive, so nothing may be printed late: "stop" goes
+ * out before the samples are sorted.
  */
 #ifndef LOAD_H
 #define LOAD_H
@@ -68,6 +68,7 @@ static inline uint64_t own_cpu_us(void) {
  */
 
 #define STAMP_SIZE 11
+#define STAMP_BLANK "0000.000000"
 
 static uint64_t stamp_origin_us;
 
@@ -81,6 +82,11 @@ static inline void stamp_write(char *at, uint64_t us) {
     at[i] = (char)('0' + value % 10);
     value /= 10;
   }
+}
+
+/* Where the time stamp of a template is to be written. */
+static inline size_t stamp_find(const char *text, size_t length) {
+  return (size_t)((const char *)memmem(text, length, STAMP_BLANK, STAMP_SIZE) - text);
 }
 
 /* The time stamp in a message, or 0 where there is none. `text` must be followed by a byte that ends a number. */
@@ -201,10 +207,18 @@ static inline bool send_some(int fd, Buffer *out) {
   return true;
 }
 
+/* ---- HTTP ---- */
+
+/* The value of a header of the answer that ends at `end`, or NULL. */
+static inline const char *header(const char *head, const char *end, const char *name) {
+  const char *found = strcasestr(head, name);
+  return found && found < end ? found + strlen(name) : NULL;
+}
+
 /* ---- options and lines for the driver ---- */
 
 typedef struct {
-  const char *mode;
+  const char *mode, *revision;
   int port, clients, window;
   size_t payload; /* characters of padding in each message */
   double warmup, seconds;
@@ -215,8 +229,10 @@ static inline Options options_parse(int argc, char **argv) {
       {"mode", required_argument, 0, 'm'},   {"port", required_argument, 0, 'p'},
       {"clients", required_argument, 0, 'c'}, {"window", required_argument, 0, 'w'},
       {"payload", required_argument, 0, 'b'}, {"warmup", required_argument, 0, 'u'},
-      {"seconds", required_argument, 0, 's'}, {0}};
-  Options options = {.mode = "echo", .clients = 100, .window = 1, .payload = 16, .warmup = 1, .seconds = 3};
+      {"seconds", required_argument, 0, 's'}, {"revision", required_argument, 0, 'r'},
+      {0}};
+  Options options = {
+      .mode = "echo", .revision = "4", .clients = 100, .window = 1, .payload = 16, .warmup = 1, .seconds = 3};
   for (int letter; (letter = getopt_long(argc, argv, "", known, NULL)) != -1;) switch (letter) {
       case 'm': options.mode = optarg; break;
       case 'p': options.port = atoi(optarg); break;
@@ -225,6 +241,7 @@ static inline Options options_parse(int argc, char **argv) {
       case 'b': options.payload = strtoul(optarg, NULL, 10); break;
       case 'u': options.warmup = atof(optarg); break;
       case 's': options.seconds = atof(optarg); break;
+      case 'r': options.revision = optarg; break;
       default: exit(2);
     }
   if (!options.port || options.clients < 1 || options.window < 1) die("--port, and --clients and --window above 0");
@@ -240,7 +257,8 @@ static inline void announce(const char *event) {
 }
 
 /* What was measured: `units` done in `wall_us`, while this process used `cpu_us`. */
-static inline void announce_result(uint64_t units, uint64_t wall_us, uint64_t cpu_us, uint64_t errors, Samples *latency) {
+static inline void announce_result(uint64_t units, uint64_t wall_us, uint64_t cpu_us, uint64_t errors,
+                                   Samples *latency) {
   samples_sort(latency);
   printf("{\"event\":\"result\",\"units\":%lu,\"seconds\":%.6f,\"load_share\":%.3f,\"errors\":%lu,"
          "\"median_ms\":%.3f,\"p99_ms\":%.3f}\n",

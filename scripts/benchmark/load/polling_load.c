@@ -1,28 +1,28 @@
-/* Many Socket.IO clients over HTTP long-polling (Engine.IO 4, Socket.IO 5), one kept-alive connection each.
+/* Many Socket.IO clients over HTTP long-polling, one kept-alive connection each.
  *
- *   polling_load --port PORT --clients N --payload BYTES --warmup SECONDS --seconds SECONDS
+ *   polling_load --port PORT --clients N --payload BYTES --warmup SECONDS --seconds SECONDS --revision NAME
  *
  * Each client POSTs a message and, when that is answered, GETs until the echo comes; then the next one. A unit is one
  * such cycle: a POST, and one GET or more.
  */
-#include "load.h"
+#include "revisions.h"
 
 #define READ_SIZE (1 << 18)
-#define SEPARATOR '\x1e' /* between the packets of a payload: Engine.IO protocol 4, "HTTP long-polling" */
 
 typedef struct {
   int fd;
-  enum { CONNECTING, OPENING, POSTING, POLLING, CLOSED } state; /* which answer the client waits for */
+  enum { CONNECTING, SHAKING_HANDS, POSTING, POLLING, CLOSED } state; /* which answer the client waits for */
   bool joined, waiting_for_echo;
   char sid[64];
   Buffer in; /* the beginning of an answer whose end has not come yet */
 } Client;
 
 static Options options;
+static const Revision *revision;
 static int epoll;
 static Client *clients;
-static char *message; /* the packet of an echo, with room for its time stamp */
-static size_t message_size, stamp_at;
+static Buffer message; /* the body that POSTs an echo, with room for its time stamp */
+static size_t stamp_at;
 static int joined;
 static bool measuring;
 static uint64_t units, errors;
@@ -46,36 +46,39 @@ static void request(Client *client, const Buffer *head, const Buffer *body) {
 }
 
 static void get(Client *client) {
-  char text[300];
-  int size = snprintf(text, sizeof text,
-                      "GET /socket.io/?EIO=4&transport=polling%s%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n",
-                      client->sid[0] ? "&sid=" : "", client->sid, options.port);
-  client->state = client->sid[0] ? POLLING : OPENING;
+  char path[200], text[400];
+  const char *first = revision->handshake ? revision->handshake : revision->first_poll;
+  snprintf(path, sizeof path, client->sid[0] ? revision->poll : first, client->sid);
+  int size =
+      snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", path, options.port);
+  client->state = client->sid[0] ? POLLING : SHAKING_HANDS;
   request(client, &(Buffer){.data = text, .length = (size_t)size}, NULL);
 }
 
 static void post(Client *client, const Buffer *body) {
-  char text[400];
+  char path[200], text[500];
+  snprintf(path, sizeof path, revision->post, client->sid);
+  const char *type = revision->form_field ? "application/x-www-form-urlencoded" : "text/plain";
   int size = snprintf(text, sizeof text,
-                      "POST /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
-                      "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %zu\r\n\r\n",
-                      client->sid, options.port, body->length);
+                      "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+                      "Content-Type: %s;charset=UTF-8\r\nContent-Length: %zu\r\n\r\n",
+                      path, options.port, type, body->length);
   client->state = POSTING;
   request(client, &(Buffer){.data = text, .length = (size_t)size}, body);
 }
 
-/* ---- answers ---- */
-
-static void on_open(Client *client, const char *body, size_t length) {
-  const char *sid = memmem(body, length, "\"sid\":\"", 7);
-  const char *end = sid ? strchr(sid + 7, '"') : NULL;
-  if (!end || (size_t)(end - sid - 7) >= sizeof client->sid) {
-    client_fail(client, "no session id in the handshake");
+/* POST the next message when the last one has come back; else wait for what comes. */
+static void go_on(Client *client) {
+  if (!client->joined || client->waiting_for_echo) {
+    get(client);
     return;
   }
-  memcpy(client->sid, sid + 7, (size_t)(end - sid - 7));
-  post(client, &(Buffer){.data = "40", .length = 2});
+  stamp_write(message.data + stamp_at, now_us());
+  client->waiting_for_echo = true;
+  post(client, &message);
 }
+
+/* ---- answers ---- */
 
 static void on_echo(Client *client, const char *packet, size_t length) {
   uint64_t now = now_us(), stamp = stamp_read(packet, length);
@@ -88,55 +91,54 @@ static void on_echo(Client *client, const char *packet, size_t length) {
   if (measuring) samples_add(&latency, now - stamp);
 }
 
-/* Handle the packets of a GET's answer; then POST what is to be said (a pong, the next message), or GET again. */
-static void on_payload(Client *client, const char *body, size_t length) {
+/* Handle the packets of a GET's answer; then POST the answer to one of them, or go on. */
+static void on_payload(Client *client, Text payload) {
   static Buffer reply;
   reply.length = 0;
-  for (const char *packet = body, *end = body + length; packet < end;) {
-    const char *next = memchr(packet, SEPARATOR, (size_t)(end - packet));
-    size_t size = (size_t)((next ? next : end) - packet);
-    if (size == 1 && packet[0] == '2') {
-      buffer_append(&reply, "3", 1);
-    } else if (size > 2 && !memcmp(packet, "40{", 3) && !client->joined) {
-      client->joined = true;
-      joined++;
-    } else if (size > 2 && !memcmp(packet, "42[", 3)) {
-      on_echo(client, packet, size);
-    } else {
-      client_fail(client, "an unexpected packet");
+  while (payload.length && client->state != CLOSED) {
+    Text packet = packet_next(revision->payloads, &payload), answer;
+    Kind kind = packet_kind(revision, packet, client->joined);
+    switch (kind) {
+      case OPEN:
+      case HEARTBEAT:
+        answer = packet_answer(revision, packet, kind);
+        if (answer.length) post_append(&reply, revision, answer);
+        break;
+      case JOINED:
+        client->joined = true;
+        joined++;
+        break;
+      case MESSAGE: on_echo(client, packet.data, packet.length); break;
+      case STRANGE: client_fail(client, "an unexpected packet");
     }
-    if (client->state == CLOSED) return;
-    packet += size + 1;
   }
-  if (client->joined && !client->waiting_for_echo) {
-    if (reply.length) buffer_append(&reply, &(char){SEPARATOR}, 1);
-    stamp_write(message + stamp_at, now_us());
-    buffer_append(&reply, message, message_size);
-    client->waiting_for_echo = true;
-  }
+  if (client->state == CLOSED) return;
   if (reply.length)
     post(client, &reply);
   else
-    get(client);
+    go_on(client);
 }
 
-static void on_answer(Client *client, const char *head, const char *body, size_t length) {
+static void on_handshake(Client *client, Text body) {
+  if (sscanf(body.data, revision->sid, client->sid) != 1)
+    client_fail(client, "no session id in the handshake");
+  else if (revision->handshake)
+    get(client); /* it was not a poll, and has no packets */
+  else
+    on_payload(client, body);
+}
+
+static void on_answer(Client *client, const char *head, Text body) {
   if (memcmp(head, "HTTP/1.1 200 ", 13)) {
     if (errors < 3) fprintf(stderr, "%.300s\n", head);
     client_fail(client, "an error was answered");
-  } else if (client->state == OPENING) {
-    on_open(client, body, length);
+  } else if (client->state == SHAKING_HANDS) {
+    on_handshake(client, body);
   } else if (client->state == POSTING) {
-    get(client);
+    go_on(client);
   } else {
-    on_payload(client, body, length);
+    on_payload(client, body);
   }
-}
-
-/* The value of a header of the answer that ends at `end`, or NULL. */
-static const char *header(const char *head, const char *end, const char *name) {
-  const char *found = strcasestr(head, name);
-  return found && found < end ? found + strlen(name) : NULL;
 }
 
 /* Join the chunks of a chunked body (RFC 9112, section 7.1) into `whole`.
@@ -175,7 +177,7 @@ static size_t on_data(Client *client, const char *data, size_t length) {
     return 0;
   }
   buffer_append(&body, "", 1); /* a final 0, so that the text may be searched */
-  on_answer(client, data, body.data, body.length - 1);
+  on_answer(client, data, (Text){body.data, body.length - 1});
   return head_size + size;
 }
 
@@ -221,13 +223,12 @@ static void run_until(uint64_t end) {
 
 int main(int argc, char **argv) {
   options = options_parse(argc, argv);
-  message = malloc(options.payload + 100);
-  stamp_at = (size_t)sprintf(message, "42[\"message\",{\"type\":\"echo\",\"t\":");
-  message_size = stamp_at + STAMP_SIZE;
-  message_size += (size_t)sprintf(message + message_size, ",\"pad\":\"");
-  memset(message + message_size, 'x', options.payload);
-  message_size += options.payload;
-  message_size += (size_t)sprintf(message + message_size, "\"}]");
+  revision = revision_named(options.revision);
+  Buffer packet = {0};
+  message_append(&packet, revision, "echo", options.payload);
+  post_append(&message, revision, (Text){packet.data, packet.length});
+  stamp_at = stamp_find(message.data, message.length);
+  buffer_free(&packet);
 
   epoll = epoll_create1(EPOLL_CLOEXEC);
   clients = calloc((size_t)options.clients, sizeof *clients);

@@ -1,6 +1,7 @@
-/* Many Socket.IO clients over WebSocket (RFC 6455, Engine.IO 4, Socket.IO 5), without polling first.
+/* Many Socket.IO clients over WebSocket (RFC 6455), without polling first.
  *
  *   websocket_load --mode MODE --port PORT --clients N --window N --payload BYTES --warmup SECONDS --seconds SECONDS
+ *                  --revision NAME
  *
  * MODE:
  *   echo       every client keeps `window` messages in flight; a unit is one message that came back
@@ -10,13 +11,15 @@
  *   answer     all connect and idle for `warmup` seconds; then one broadcast that every client answers with an echo,
  *              several times; the result says how long the slowest client waited
  */
-#include "load.h"
+#include "frames.h"
 
 /* Longest message that may come: the biggest payload of a row and room to spare. */
 #define READ_SIZE (1 << 20)
 #define ROUNDS_OF_ANSWERS 3
+/* Between two pings of the clients, where those are theirs. Servers announce 25 s. */
+#define PING_US 20000000
 
-typedef enum { CLOSED, CONNECTING, UPGRADING, OPENING, JOINING, READY } State;
+typedef enum { CLOSED, CONNECTING, SHAKING_HANDS, UPGRADING, JOINING, READY } State;
 
 typedef struct {
   int fd;
@@ -28,6 +31,7 @@ typedef struct {
 } Client;
 
 static Options options;
+static const Revision *revision;
 static enum { ECHO, BROADCAST, CHURN, HOLD, ANSWER } mode;
 static int epoll;
 static Client *clients;
@@ -39,66 +43,7 @@ static Samples latency;
 static int deliveries_due, answers_due; /* of the current broadcast */
 static uint64_t broadcast_at, slowest_delivery_us, slowest_answer_us;
 
-/* ---- frames out ---- */
-
-/* Any mask but 0 makes the server unmask. The same one each time lets the template be masked only once. */
-static const unsigned char MASK[4] = {0x9d, 0x3b, 0x52, 0xe6};
-
-static void frame_append(Buffer *out, int opcode, const char *payload, size_t length) {
-  unsigned char head[14] = {(unsigned char)(0x80 | opcode)};
-  size_t size = 2;
-  if (length < 126) {
-    head[1] = (unsigned char)(0x80 | length);
-  } else if (length < 65536) {
-    head[1] = 0x80 | 126;
-    head[size++] = (unsigned char)(length >> 8);
-    head[size++] = (unsigned char)length;
-  } else {
-    head[1] = 0x80 | 127;
-    for (int shift = 56; shift >= 0; shift -= 8) head[size++] = (unsigned char)((uint64_t)length >> shift);
-  }
-  memcpy(head + size, MASK, 4);
-  buffer_append(out, head, size + 4);
-  buffer_reserve(out, length);
-  for (size_t i = 0; i < length; i++) out->data[out->length++] = (char)(payload[i] ^ MASK[i & 3]);
-}
-
-static void text_append(Client *client, const char *text) { frame_append(&client->out, 1, text, strlen(text)); }
-
-/* A masked frame in which only the time stamp is still to be filled in. */
-typedef struct {
-  Buffer frame;
-  size_t stamp_at; /* offset in the frame */
-  size_t payload_at;
-} Template;
-
 static Template echo_template, shout_template;
-
-static Template template_make(const char *type) {
-  Template template = {0};
-  Buffer text = {0};
-  buffer_reserve(&text, options.payload + 100);
-  text.length = (size_t)sprintf(text.data, "42[\"message\",{\"type\":\"%s\",\"t\":", type);
-  size_t stamp = text.length;
-  text.length += STAMP_SIZE;
-  text.length += (size_t)sprintf(text.data + text.length, ",\"pad\":\"");
-  memset(text.data + text.length, 'x', options.payload);
-  text.length += options.payload;
-  buffer_append(&text, "\"}]", 3);
-  frame_append(&template.frame, 1, text.data, text.length);
-  template.payload_at = template.frame.length - text.length;
-  template.stamp_at = template.payload_at + stamp;
-  buffer_free(&text);
-  return template;
-}
-
-static void template_append(Client *client, const Template *template, uint64_t now) {
-  size_t start = client->out.length;
-  buffer_append(&client->out, template->frame.data, template->frame.length);
-  char *stamp = client->out.data + start + template->stamp_at;
-  stamp_write(stamp, now);
-  for (size_t i = 0; i < STAMP_SIZE; i++) stamp[i] ^= (char)MASK[(template->stamp_at - template->payload_at + i) & 3];
-}
 
 /* ---- a client's connection ---- */
 
@@ -130,18 +75,29 @@ static void client_flush(Client *client) {
   if (!client->out.length && mode != ECHO) buffer_free(&client->out);
 }
 
-static void client_request_upgrade(Client *client) {
-  char request[400];
-  int length = snprintf(request, sizeof request,
-                        "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
-                        "Host: 127.0.0.1:%d\r\n"
-                        "Upgrade: websocket\r\n"
-                        "Connection: Upgrade\r\n"
-                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                        "Sec-WebSocket-Version: 13\r\n\r\n",
-                        options.port);
+static void client_send(Client *client, Text packet) {
+  Buffer message = {0};
+  packet_append(&message, revision->messages, packet);
+  frame_append(&client->out, 1, message.data, message.length);
+  buffer_free(&message);
+}
+
+static void client_request(Client *client, State state, const char *path, const char *headers) {
+  char request[500];
+  int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n", path, options.port,
+                        headers);
   buffer_append(&client->out, request, (size_t)length);
-  client->state = UPGRADING;
+  client->state = state;
+}
+
+static void client_request_upgrade(Client *client, const char *sid) {
+  char path[200];
+  snprintf(path, sizeof path, revision->websocket, sid);
+  client_request(client, UPGRADING, path,
+                 "Upgrade: websocket\r\n"
+                 "Connection: Upgrade\r\n"
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                 "Sec-WebSocket-Version: 13\r\n");
 }
 
 /* ---- packets in ---- */
@@ -172,7 +128,7 @@ static void on_event(Client *client, const char *text, size_t length) {
       units++;
       if (measuring) samples_add(&latency, now - stamp);
       if (running) {
-        template_append(client, &echo_template, now);
+        template_append(&client->out, &echo_template, now);
         client->in_flight++;
       }
       break;
@@ -189,7 +145,7 @@ static void on_event(Client *client, const char *text, size_t length) {
       } else {
         deliveries_due--;
         if (now - broadcast_at > slowest_delivery_us) slowest_delivery_us = now - broadcast_at;
-        template_append(client, &echo_template, now);
+        template_append(&client->out, &echo_template, now);
         client->in_flight = 1;
       }
       break;
@@ -198,19 +154,41 @@ static void on_event(Client *client, const char *text, size_t length) {
   }
 }
 
-static void on_packet(Client *client, const char *text, size_t length) {
-  if (length == 1 && text[0] == '2') {
-    text_append(client, "3");
-  } else if (client->state == OPENING && length > 1 && text[0] == '0') {
-    text_append(client, "40");
-    client->state = JOINING;
-  } else if (client->state == JOINING && length > 2 && !memcmp(text, "40{", 3)) {
-    on_joined(client);
-  } else if (client->state == READY && length > 2 && !memcmp(text, "42[", 3)) {
-    on_event(client, text, length);
-  } else {
-    client_fail(client, "an unexpected packet");
+static void on_packet(Client *client, Text packet) {
+  Kind kind = packet_kind(revision, packet, client->state == READY);
+  switch (kind) {
+    case OPEN:
+    case HEARTBEAT: {
+      Text answer = packet_answer(revision, packet, kind);
+      if (answer.length) client_send(client, answer);
+      break;
+    }
+    case JOINED: on_joined(client); break;
+    case MESSAGE: on_event(client, packet.data, packet.length); break;
+    case STRANGE: client_fail(client, "an unexpected packet");
   }
+}
+
+static void on_message(Client *client, Text message) {
+  do on_packet(client, packet_next(revision->messages, &message));
+  while (message.length && client->state != CLOSED);
+}
+
+/* Consume the answer to the handshake that goes before the upgrade; 0 while it is not complete. */
+static size_t on_handshake(Client *client, const char *data, size_t length) {
+  const char *end = memmem(data, length, "\r\n\r\n", 4);
+  if (!end) return 0;
+  const char *content_length = header(data, end, "\r\ncontent-length:");
+  size_t size = (size_t)(end - data) + 4 + (content_length ? strtoul(content_length, NULL, 10) : 0);
+  if (length < size) return 0;
+  char sid[64];
+  if (memcmp(data, "HTTP/1.1 200 ", 13) || sscanf(end + 4, revision->sid, sid) != 1) {
+    if (!errors) fprintf(stderr, "%.*s\n", (int)length, data);
+    client_fail(client, "no session id in the handshake");
+    return 0;
+  }
+  client_request_upgrade(client, sid);
+  return size;
 }
 
 /* Consume the answer to the upgrade request; 0 while it is not complete. */
@@ -224,14 +202,15 @@ static size_t on_upgrade(Client *client, const char *data, size_t length) {
     client_fail(client, "the server did not upgrade to WebSocket");
     return 0;
   }
-  client->state = OPENING;
+  client->state = JOINING;
   return size;
 }
 
 /* Handle what has come; returns how many bytes are done with. */
 static size_t on_data(Client *client, const char *data, size_t length) {
+  if (client->state == SHAKING_HANDS) return on_handshake(client, data, length);
   size_t at = client->state == UPGRADING ? on_upgrade(client, data, length) : 0;
-  while (client->state >= OPENING && length - at >= 2) {
+  while (client->state >= JOINING && length - at >= 2) {
     const unsigned char *head = (const unsigned char *)data + at;
     size_t size = head[1] & 127, head_size = 2;
     if (size == 126) {
@@ -248,7 +227,7 @@ static size_t on_data(Client *client, const char *data, size_t length) {
     const char *payload = data + at + head_size;
     at += head_size + size;
     switch (head[0]) {
-      case 0x81: on_packet(client, payload, size); break;
+      case 0x81: on_message(client, (Text){payload, size}); break;
       case 0x89: frame_append(&client->out, 10, payload, size); break;
       default: client_fail(client, (head[0] & 15) == 8 ? "the server closed the WebSocket" : "an unexpected frame");
     }
@@ -282,7 +261,10 @@ static void client_ready(Client *client, uint32_t events) {
       client_fail(client, "no connection");
       return;
     }
-    client_request_upgrade(client);
+    if (revision->handshake)
+      client_request(client, SHAKING_HANDS, revision->handshake, "");
+    else
+      client_request_upgrade(client, "");
   } else if (events & ~(uint32_t)EPOLLOUT) {
     /* epoll(7): an edge-triggered stream socket is read until a read comes back short. */
     while (client_read(client)) continue;
@@ -319,13 +301,27 @@ static void connect_all(void) {
 static void broadcast(void) {
   deliveries_due = ready;
   broadcast_at = now_us();
-  template_append(&clients[0], &shout_template, broadcast_at);
+  template_append(&clients[0].out, &shout_template, broadcast_at);
   client_flush(&clients[0]);
 }
 
+static void ping_all(void) {
+  for (int i = 0; i < options.clients; i++) {
+    if (clients[i].state != READY) continue;
+    client_send(&clients[i], (Text){revision->ping, strlen(revision->ping)});
+    client_flush(&clients[i]);
+  }
+}
+
 static void run_until(uint64_t end) {
+  static uint64_t pinged_at;
+  if (!pinged_at) pinged_at = now_us();
   while (now_us() < end) {
     round_of_events();
+    if (revision->ping && now_us() - pinged_at > PING_US) {
+      ping_all();
+      pinged_at = now_us();
+    }
     if (mode == BROADCAST && !deliveries_due) broadcast();
     if (mode == CHURN)
       for (int i = 0; i < options.clients; i++)
@@ -339,7 +335,7 @@ static void measure(void) {
   if (mode == ECHO)
     for (int i = 0; i < options.clients; i++) {
       for (clients[i].in_flight = 0; clients[i].in_flight < options.window; clients[i].in_flight++)
-        template_append(&clients[i], &echo_template, now_us());
+        template_append(&clients[i].out, &echo_template, now_us());
       client_flush(&clients[i]);
     }
   run_until(now_us() + seconds_us(options.warmup));
@@ -384,10 +380,11 @@ int main(int argc, char **argv) {
   while (names[name] && strcmp(names[name], options.mode)) name++;
   if (!names[name]) die("unknown mode %s", options.mode);
   mode = name;
+  revision = revision_named(options.revision);
   epoll = epoll_create1(EPOLL_CLOEXEC);
   clients = calloc((size_t)options.clients, sizeof *clients);
-  echo_template = template_make("echo");
-  shout_template = template_make("shout");
+  echo_template = template_make(revision, "echo", options.payload);
+  shout_template = template_make(revision, "shout", options.payload);
   if (mode != CHURN) connect_all();
   announce("ready");
   if (mode == HOLD)
