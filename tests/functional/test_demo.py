@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging.config
 import re
 import shutil
 from collections.abc import Iterator
 from configparser import RawConfigParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import socketio_demo
@@ -19,6 +21,9 @@ from socketio_demo import cpu
 from socketio_demo.chat import text_of
 from socketio_demo.video import SCENES, FfmpegError, Studio
 
+from tests.functional.raw import EngineSocket
+from tests.functional.serving import ThreadServer
+
 DEMO = Path(__file__).parents[2] / "demo"
 
 
@@ -26,13 +31,22 @@ DEMO = Path(__file__).parents[2] / "demo"
 def settings(tmp_path: Path) -> dict[str, str]:
     """Those of the ini file, with a stand-in for what npm brings."""
     modules = tmp_path / "node_modules"
-    for file in ("uplot/dist/uPlot.min.css", "uplot/dist/uPlot.iife.min.js", "socket.io-client/dist/socket.io.js"):
+    for file in (
+        "uplot/dist/uPlot.min.css",
+        "uplot/dist/uPlot.iife.min.js",
+        "socket.io-client/dist/socket.io.js",
+        "socket.io-client-2/dist/socket.io.js",
+        "socket.io-client-0.9/dist/socket.io.js",
+        "socket.io-client-0.9/dist/WebSocketMain.swf",
+        "socket.io-0.6/support/socket.io-client/socket.io.js",
+    ):
         (modules / file).parent.mkdir(parents=True, exist_ok=True)
         (modules / file).write_text(f"/* {file} */")
     return {
         **get_appsettings(str(DEMO / "development.ini")),
         "demo.node_modules": str(modules),
         "socketio.client": str(modules / "socket.io-client/dist"),
+        "socketio.swf": str(modules / "socket.io-client-0.9/dist/WebSocketMain.swf"),
     }
 
 
@@ -57,6 +71,9 @@ def test_the_ini_file_is_whole() -> None:
         ("/", "ordinary Pyramid"),
         ("/chat/lobby", "Chat in #lobby"),
         ("/chat/pyramid", "Chat in #pyramid"),
+        ("/old/2/lobby", "Chat in #lobby"),
+        ("/old/0.9/pyramid", "Chat in #pyramid"),
+        ("/old/0.6/gevent", "Chat in #gevent"),
         ("/cpu", "Live CPU graph"),
         ("/video", "Video ready"),
     ],
@@ -71,8 +88,28 @@ def test_pages(app: webtest.TestApp, path: str, expected: str) -> None:
             app.get(link, status=(200, 302))
 
 
-def test_chat_leads_to_a_room(app: webtest.TestApp) -> None:
-    assert app.get("/chat", status=302).location.endswith("/chat/lobby")
+@pytest.mark.parametrize("path", ["/chat", "/old/2", "/old/0.9", "/old/0.6"])
+def test_chat_leads_to_a_room(app: webtest.TestApp, path: str) -> None:
+    assert app.get(path, status=302).location.endswith(f"{path}/lobby")
+
+
+@pytest.mark.parametrize(
+    "version, source",
+    [
+        ("2", "socket.io-client-2/dist/socket.io.js"),
+        ("0.9", "socket.io-client-0.9/dist/socket.io.js"),
+        ("0.6", "socket.io-0.6/support/socket.io-client/socket.io.js"),
+    ],
+)
+def test_an_old_page_loads_its_client(app: webtest.TestApp, version: str, source: str) -> None:
+    page = app.get(f"/old/{version}/lobby")
+    scripts = re.findall(r'<script[^>]* src="([^"]*)"', page.text)
+    assert scripts == [f"/static/clients/{version}.js", "/socket.io/compat.js", f"/static/js/chat-{version}.js"]
+    assert app.get(scripts[0]).text == f"/* {source} */"
+    assert 'WEB_SOCKET_SWF_LOCATION = "/socket.io/WebSocketMain.swf"' in app.get(scripts[1])
+    # Elsewhere in the same room, with the same client; and to the other clients' pages of the room.
+    for link in (f"/old/{version}/gevent", "/chat/lobby", "/old/2/lobby", "/old/0.9/lobby", "/old/0.6/lobby"):
+        assert f'href="{link}"' in page
 
 
 @pytest.mark.parametrize(
@@ -80,6 +117,10 @@ def test_chat_leads_to_a_room(app: webtest.TestApp) -> None:
     [
         "/nowhere",
         "/chat/nowhere",
+        "/old/0.6/nowhere",
+        "/old/0.7/lobby",
+        "/old/006/lobby",
+        "/static/clients/3.js",
         "/films/nothing.webm",
         "/films/...webm",
         "/static/uplot/nothing.js",
@@ -121,6 +162,69 @@ def test_without_ffmpeg_the_page_says_so(settings: dict[str, str]) -> None:
 def test_without_npm_the_error_says_what_to_do(settings: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="run `npm install`"):
         socketio_demo.main({}, **{**settings, "demo.node_modules": "/nowhere"})
+    # As it is after an update, when npm has not run again.
+    client = Path(settings["demo.node_modules"], "socket.io-0.6/support/socket.io-client/socket.io.js")
+    client.unlink()
+    with pytest.raises(ConfigurationError, match=f"{client} is missing: run `npm install`"):
+        socketio_demo.main({}, **settings)
+
+
+def test_a_client_without_namespaces_is_in_the_room(settings: dict[str, str]) -> None:
+    """With messages alone, as a client of 0.6 has them; a client of today is in the room's namespace."""
+
+    def told(client: EngineSocket, prefix: str = "42") -> dict[str, Any]:
+        text = client.receive_text()
+        assert text.startswith(f'{prefix}["message",'), text
+        message: dict[str, Any] = json.loads(text.removeprefix(prefix))[1]
+        return message
+
+    def said(message: dict[str, Any]) -> tuple[str, int, str, str]:
+        return message["type"], message["member"], message["name"], message["text"]
+
+    today = "42/chat/lobby,"
+    with (
+        ThreadServer(socketio_demo.main({}, **settings)) as server,
+        EngineSocket(server.port, "/chat/lobby") as ada,
+        EngineSocket(server.port) as old,
+    ):
+        ada.send_text(f'{today}["join",{{"name":"Ada"}}]')
+        assert told(ada, today) == {
+            "type": "welcome",
+            "member": 1,
+            "people": [{"member": 1, "name": "Ada"}],
+            "history": [],
+        }
+        ada.send_text(f'{today}["say",{{"text":"early"}}]')
+        early = told(ada, today)
+        assert said(early) == ("said", 1, "Ada", "early")
+
+        old.emit("message", {"type": "say", "text": "hello?"})
+        assert told(old)["error"] == "not_here"
+        for room in ("nowhere", "", None):
+            old.emit("message", {"type": "join", "name": "Grace", "room": room})
+            assert told(old)["error"] == "no_room"
+        old.emit("message", {"type": "join", "name": " ", "room": "lobby"})
+        assert told(old)["error"] == "no_name"
+        old.emit("message", {"type": "join", "name": "Grace", "room": "lobby"})
+        people = [{"member": 1, "name": "Ada"}, {"member": 2, "name": "Grace"}]
+        welcome = told(old)
+        assert (welcome["member"], welcome["people"]) == (2, people)
+        assert [message["text"] for message in welcome["history"]] == ["early"]
+        assert told(ada, today) == {"type": "joined", "name": "Grace", "people": people}
+        # Nobody changes rooms in a connection, nor is there twice.
+        old.emit("message", {"type": "join", "name": "Eve", "room": "gevent"})
+        assert told(old)["error"] == "here_already"
+
+        old.emit("message", {"type": "say", "text": "hello"})
+        assert said(told(old)) == said(told(ada, today)) == ("said", 2, "Grace", "hello")
+        old.close()
+        assert told(ada, today) == {"type": "left", "name": "Grace", "people": people[:1]}
+        # Who never joined leaves without a word.
+        with EngineSocket(server.port):
+            pass
+        ada.send_text(f'{today}["say",{{"text":"still here"}}]')
+        assert said(told(ada, today)) == ("said", 1, "Ada", "still here")
+    assert not server.failures
 
 
 @pytest.mark.parametrize(
