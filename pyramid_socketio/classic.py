@@ -11,20 +11,19 @@ from .classic_session import ClassicSession
 from .errors import BadHandshakeMethod, BadRequest, Forbidden, HandshakeError, UnknownTransport, UnsupportedRevision
 from .handshake import UPGRADE_KEY, Answer
 from .origins import check_origin, cors_headers, preflight_headers
-from .protocol import payload_v1
 from .protocol.hixie import Handshake
 from .protocol.http import encode_head, escape
 from .protocol.paths import ClassicRequest
 from .protocol.revisions import Revision
+from .protocol.scripts import encode_script_error
 from .protocol.websocket import TEXT, HandshakeRefused, check_handshake, encode_close, encode_frame
 from .transports.base import Exchange
 from .transports.classic_polling import parse_callback, script_headers
 from .transports.classic_websocket import ClassicWebSocketTransport
-from .transports.connected import ConnectedTransport
 from .transports.hixie import HixieTransport, PendingHandshake
 from .transports.hixie import recognise as recognise_draft
 from .transports.polling import NO_STORE, Headers
-from .transports.stream import FRAMINGS, StreamTransport
+from .transports.stream import StreamTransport
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -89,7 +88,8 @@ class Classic:
             log.info("refused a WebSocket: %s", refused)
             return Answer(refused.status, [("Connection", "close"), _TEXT, *refused.headers], str(refused).encode())
         except HandshakeError as error:
-            level = logging.WARNING if isinstance(error, UnsupportedRevision) else logging.INFO
+            # What a setting keeps out never gets in: that is for somebody to change.
+            level = logging.WARNING if isinstance(error, (UnsupportedRevision, UnknownTransport)) else logging.INFO
             peer = environ.get("REMOTE_ADDR", "a local client")
             log.log(level, "refused %s of %s: %s", escape(exchange.head.path), peer, escape(str(error)))
             return self._error(error, query, cors)
@@ -119,9 +119,12 @@ class Classic:
         if request.transport and (
             request.transport not in settings.transports or request.transport not in revision.engine.TRANSPORTS
         ):
-            served = " ".join(settings.transports)
-            raise UnknownTransport(f"{request.transport} is not one of socketio.transports = {served}")
+            raise self._unknown_transport(request.transport, revision)
         return revision
+
+    def _unknown_transport(self, name: str, revision: Revision) -> UnknownTransport:
+        served = " ".join(self._settings.transports)
+        return UnknownTransport(f"{name} of revision {revision.name} is not one of socketio.transports = {served}")
 
     def _error(self, error: HandshakeError, query: Mapping[str, str], cors: Headers) -> Answer:
         """The texts that clients 0.7 to 0.9 show; older ones show none."""
@@ -134,7 +137,7 @@ class Classic:
         jsonp = query.get("jsonp", "")
         if _JSONP.fullmatch(jsonp):
             # A script that does not come with 200 is not run.
-            return Answer(200, script_headers(cors), payload_v1.encode_script_error(f"io.j[{jsonp}]", text))
+            return Answer(200, script_headers(cors), encode_script_error(f"io.j[{jsonp}]", text))
         return Answer(error.http_status, [_TEXT, *cors], text.encode())
 
     def _shake_hands(
@@ -148,10 +151,12 @@ class Classic:
     ) -> Answer:
         """A session without a transport yet (Socket.IO 0.7 to 0.9, section 2)."""
         engine, settings = revision.engine, self._settings
-        session = self._open_session(environ, revision, hint)
         names = [name for name in engine.TRANSPORTS if name in settings.transports]
         if "flashsocket" in names and not exchange.serves_flash_policy:
             names.remove("flashsocket")
+        if not names:
+            raise self._unknown_transport("any transport", revision)
+        session = self._open_session(environ, revision, hint)
         interval = min(engine.HEARTBEAT_INTERVAL, settings.ping_interval)
         text = engine.encode_handshake(
             session.sid,
@@ -206,7 +211,8 @@ class Classic:
     ) -> Answer:
         """A session that is over, perhaps because the server was started anew: the client shall come again."""
         packet: bytes | None = revision.engine.UNKNOWN_SESSION
-        if environ["REQUEST_METHOD"] == "POST":
+        # After it has connected anew, jsonp-polling of 0.6 goes on to post with its first session id (section 5.2).
+        if environ["REQUEST_METHOD"] == "POST" and (packet is not None or request.transport == "jsonp-polling"):
             return Answer(200, [_TEXT, *cors], revision.engine.POST_ANSWER)
         if not request.transport:
             return Answer(200, [_TEXT, *cors], b"")
@@ -227,7 +233,7 @@ class Classic:
         if callback is not None:
             script = revision.engine.encode_poll_script(callback, packet.decode())
             return Answer(200, script_headers(cors), script)
-        framing = FRAMINGS.get((revision.engine, request.transport))
+        framing = revision.engine.STREAMS.get(request.transport)
         if framing is not None:
             body = framing.begin + framing.encode([packet])
             return Answer(200, [("Content-Type", framing.content_type), *cors, NO_STORE], body)
@@ -259,6 +265,8 @@ class Classic:
             if not request.transport or "disconnect" in query:
                 session.end_by_client()
                 exchange.respond(200, [_TEXT, *cors])
+            elif method == "POST" and "content-encoding" in exchange.head.headers:
+                exchange.respond(415, cors, close=True)
             elif method == "POST":
                 session.post(exchange, cors, form=request.transport == "jsonp-polling")
             elif method != "GET":
@@ -297,7 +305,7 @@ class Classic:
         """
         name = request.transport
         if name not in _WEBSOCKETS:
-            framing = FRAMINGS[revision.engine, name]
+            framing = revision.engine.STREAMS[name]
             version = exchange.head.version
 
             def stream(exchange: Exchange, head: bytes) -> None:
@@ -312,7 +320,7 @@ class Classic:
             )
         draft = recognise_draft(exchange.head, own["wsgi.url_scheme"], self._settings)
         if draft is not None:
-            return 101, cors, self._draft_opener(name, revision, draft, attach)
+            return 101, [], self._draft_opener(name, revision, draft, attach)
         accept = check_handshake(exchange.head.method, exchange.head.version, exchange.head.headers)
 
         def websocket(exchange: Exchange, head: bytes) -> None:
@@ -330,8 +338,7 @@ class Classic:
             wire, early = exchange.take_over()
 
             def ready(early: bytes) -> None:
-                transport: ConnectedTransport = HixieTransport(wire, name, revision, self._settings, session, early)
-                session.attach(transport)
+                session.attach(HixieTransport(wire, name, revision, self._settings, session, early))
 
             PendingHandshake(wire, draft, head, early, ready, session.never_opened)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from .errors import CloseReason
 from .evented.timers import Timers
-from .protocol.lifecycle import CLOSING, Heartbeat
+from .evented.wire import Wire
+from .protocol.lifecycle import CLOSED, CLOSING, Heartbeat
 from .protocol.packets import CLOSE, MESSAGE, PONG, EnginePacket
 from .protocol.revisions import Revision
 from .session import BaseSession
 from .settings import Settings
-from .transports.base import Exchange
+from .transports.base import Exchange, Transport
 from .transports.classic_polling import ClassicPollingTransport
-from .transports.connected import ConnectedTransport
 from .transports.polling import Headers
 
 __all__ = ["ClassicSession"]
@@ -28,6 +28,12 @@ _HANDSHAKE_TIMEOUT: Final = 30.0
 
 #: Ends that the client is told in a packet, after which it does not come back; after others it does.
 _TOLD: Final = frozenset({CloseReason.SERVER, CloseReason.PING_TIMEOUT, CloseReason.CONNECT_TIMEOUT})
+
+
+class _Connected(Transport, Protocol):
+    """A transport that keeps a connection to itself."""
+
+    wire: Wire
 
 
 class ClassicSession(BaseSession):
@@ -83,8 +89,8 @@ class ClassicSession(BaseSession):
         self.begin()
 
     def never_opened(self) -> None:
-        """The client was gone before its WebSocket was open."""
-        if not self._begun:
+        """The client was gone before its WebSocket was open. One of 0.7 to 0.9 may try another transport."""
+        if not self._begun and self.revision.engine.OPENS_WITH_PACKET:
             self._finish(CloseReason.TRANSPORT_ERROR)
 
     def begin(self) -> None:
@@ -105,12 +111,10 @@ class ClassicSession(BaseSession):
         if self.transport is not polling:
             previous, self.transport = self.transport, polling
             previous.close(1000)
-        self.wait_for_poll()
         polling.poll(exchange, headers, name, callback)
         self.begin()
 
-    def wait_for_poll(self) -> None:
-        """A GET waits, or is about to: it is held for so long."""
+    def poll_began(self) -> None:
         duration = min(self.revision.engine.POLL_DURATION, self.settings.ping_interval)
         self._set_timer(duration, self._polling.answer_noop)
 
@@ -126,8 +130,11 @@ class ClassicSession(BaseSession):
         """Packets by POST, for any transport; see :meth:`ClassicPollingTransport.post`."""
         self._polling.post(exchange, headers, form)
 
-    def attach(self, transport: ConnectedTransport) -> None:
+    def attach(self, transport: _Connected) -> None:
         """The client has opened a WebSocket or a stream."""
+        if self.state is CLOSED:  # while the client was at it
+            transport.close(1000)
+            return
         previous, self.transport = self.transport, transport
         if previous is not self._polling:
             previous.close(1000)
@@ -136,6 +143,25 @@ class ClassicSession(BaseSession):
             # It has told its earlier owner, and tells nobody again.
             self._finish(CloseReason.TRANSPORT_ERROR)
             return
+        if self._polling.paused:
+            transport.pause()
+        if self.connected:
+            self._start_heartbeat()
+        if not self._begun and self.revision.engine.OPENS_WITH_PACKET:
+            transport.send_packet(self.open_packet())
+        for item in queue:
+            if isinstance(item, bytes):
+                transport.send_packet(item)
+            else:
+                transport.send(item)
+        if self.connected:
+            self.begin()
+        else:  # those were its last words
+            self._finish(CloseReason.TRANSPORT_CLOSE)
+
+    # Heartbeat
+
+    def _start_heartbeat(self) -> None:
         now = monotonic()
         engine, settings = self.revision.engine, self.settings
         self._heartbeat = Heartbeat(
@@ -144,17 +170,6 @@ class ClassicSession(BaseSession):
             now,
         )
         self._set_timer(self._heartbeat.next_deadline() - now, self._beat)
-        if not self._begun and self.revision.engine.OPENS_WITH_PACKET:
-            self.transport.send_packet(self.open_packet())
-        for item in queue:
-            if isinstance(item, bytes):
-                self.transport.send_packet(item)
-            else:
-                self.transport.send(item)
-        if self.connected:
-            self.begin()
-
-    # Heartbeat
 
     def _beat(self) -> None:
         heartbeat = self._heartbeat
@@ -195,7 +210,9 @@ class ClassicSession(BaseSession):
                 self._heartbeat.heard = True
             error = self.listener.messages(messages)
         if error is not None:
-            self._fail(error, reached=False)
+            if transport is self._polling:
+                self._polling.refuse(error)
+            self._fail(error, reached=True)
         elif closed and self.connected:
             self.transport.client_closed()
             self._end(CloseReason.CLIENT, 1000)

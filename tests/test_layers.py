@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,3 +98,22 @@ def test_imports_go_down_only(path: Path) -> None:
 def test_protocol_is_pure(path: Path) -> None:
     for line, name in imports(path):
         assert name.split(".")[0] not in IMPURE, f"{path.name}:{line} imports {name}"
+
+
+#: Words that only a revision's own modules, the table of revisions, and the setting that names them may say.
+VERSIONED = re.compile(r"\b(engineio_v\d|socketio_v\d|payload_v\d|EIO\d|V[01])\b")
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted_name)
+def test_nobody_above_protocol_asks_for_a_version(path: Path) -> None:
+    if layer_of(dotted_name(path)) in ("protocol", "settings"):
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.Name, ast.Attribute, ast.alias)):
+            name = (
+                node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else node.name
+            )
+            assert not VERSIONED.fullmatch(name), f"{path.name} names {name}"
+        elif isinstance(node, ast.Compare):
+            values = [value.value for value in ast.walk(node) if isinstance(value, ast.Constant)]
+            assert not {"0.6", "0.9", "2", "4"} & {value for value in values if isinstance(value, str)}, path.name

@@ -391,3 +391,12 @@ def test_multipart_as_the_reference() -> None:
 
 def test_the_public_names() -> None:
     assert all(hasattr(payload_v0, name) for name in payload_v0.__all__)
+
+
+@pytest.mark.parametrize("text", ["--socketio\nContent-Type: text/plain\n\n~m~4~m~evil", '~j~{"a":"--socketio"}'])
+def test_no_text_ends_its_part_of_a_multipart_document(text: str) -> None:
+    (packet,) = Message((text.encode(), ())).packets()
+    part = encode_multipart([packet])
+    assert part.count(b"--socketio") == 1
+    (message,) = split(part.removeprefix(b"Content-Type: text/plain\n\n").removesuffix(b"\n--socketio\n").decode())
+    assert json.loads(message.removeprefix("~j~")) == (json.loads(text[3:]) if text.startswith("~j~") else text)

@@ -99,8 +99,16 @@ ORIGIN = "must look like https://example.com or https://example.com:8080"
         ("allow_upgrades", "perhaps", "must be true or false"),
         ("allow_upgrades", "", "must be true or false"),
         ("allow_upgrades", 2, "must be true or false"),
-        ("transports", "", "must be some of: polling websocket flashsocket htmlfile xhr-multipart xhr-polling jsonp-polling"),
-        ("transports", "flash", "must be some of: polling websocket flashsocket htmlfile xhr-multipart xhr-polling jsonp-polling"),
+        (
+            "transports",
+            "",
+            "must be some of: polling websocket flashsocket htmlfile xhr-multipart xhr-polling jsonp-polling",
+        ),
+        (
+            "transports",
+            "flash",
+            "must be some of: polling websocket flashsocket htmlfile xhr-multipart xhr-polling jsonp-polling",
+        ),
         ("revisions", "", "must be some of: 0.6 0.9 2 4"),
         ("revisions", "4 5", "must be some of: 0.6 0.9 2 4"),
         ("transports", [1], "must be words with blanks or commas between them, or a list of words"),

@@ -196,6 +196,13 @@ class TestPendingHandshake:
         turn_until(lambda: ends.lost)
         assert (ends.ready, ends.lost, len(timers)) == ([], 1, 0)
 
+    def test_the_client_goes_behind_its_key(self, ends: Ends, timers: Timers) -> None:
+        ends.shake_hands(judge(KEYS))
+        ends.client.send(KEY3)
+        ends.client.close()
+        turn_until(lambda: ends.lost)
+        assert (ends.ready, ends.lost, len(timers)) == ([], 1, 0)
+
     @pytest.mark.parametrize("early", [b"", KEY3])
     def test_the_client_has_gone_already(self, ends: Ends, timers: Timers, early: bytes) -> None:
         ends.client.close()

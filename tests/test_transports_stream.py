@@ -19,14 +19,19 @@ from hypothesis import strategies as st
 from pyramid_socketio.errors import CloseReason, PacketError, ProtocolError
 from pyramid_socketio.evented.timers import Timers
 from pyramid_socketio.evented.wire import Wire
-from pyramid_socketio.protocol import payload_v1
+from pyramid_socketio.protocol import payload_v0, payload_v1
+from pyramid_socketio.protocol.streams import Framing
 from pyramid_socketio.settings import Settings
 from pyramid_socketio.transports.connected import BUDGET
-from pyramid_socketio.transports.stream import HTMLFILE_V0, HTMLFILE_V1, MULTIPART_V0, Framing, StreamTransport
+from pyramid_socketio.transports.stream import StreamTransport
 from tests.timing import MS, turn_until
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
-FRAMINGS = {"htmlfile-0.9": HTMLFILE_V1, "htmlfile-0.6": HTMLFILE_V0, "multipart": MULTIPART_V0}
+FRAMINGS = {
+    "htmlfile-0.9": payload_v1.STREAMS["htmlfile"],
+    "htmlfile-0.6": payload_v0.STREAMS["htmlfile"],
+    "multipart": payload_v0.STREAMS["xhr-multipart"],
+}
 
 
 class Session:
@@ -204,28 +209,30 @@ class TestFraming:
     def test_htmlfile_of_0_9(self) -> None:
         """Section 7.3: "The spaces fill the 256 bytes that IE buffers"."""
         script = "<html><body><script>var _ = function (msg) { parent.s._(msg, document); };</script>"
-        assert HTMLFILE_V1.begin == (script + " " * 173).encode()
-        assert HTMLFILE_V1.encode([b"1::"]) == b'<script>_("1::");</script>'
-        assert HTMLFILE_V1.encode_chunk is not None
-        assert HTMLFILE_V1.encode_chunk([b"1::"]) == b'1a\r\n<script>_("1::");</script>\r\n'
+        assert payload_v1.STREAMS["htmlfile"].begin == (script + " " * 173).encode()
+        assert payload_v1.STREAMS["htmlfile"].encode([b"1::"]) == b'<script>_("1::");</script>'
+        assert payload_v1.STREAMS["htmlfile"].encode_chunk is not None
+        assert payload_v1.STREAMS["htmlfile"].encode_chunk([b"1::"]) == b'1a\r\n<script>_("1::");</script>\r\n'
 
     def test_htmlfile_of_0_6(self) -> None:
         """Section 5.4: 244 spaces, so that there are 256 bytes here, too."""
-        assert HTMLFILE_V0.begin == b"<html><body>" + b" " * 244
+        assert payload_v0.STREAMS["htmlfile"].begin == b"<html><body>" + b" " * 244
         part = rb'<script>parent.s._("~m~3~m~\u003c\/a", document);</script>'
-        assert HTMLFILE_V0.encode([b"~m~3~m~</a"]) == part
-        assert HTMLFILE_V0.encode_chunk is not None
-        assert HTMLFILE_V0.encode_chunk([b"~m~3~m~</a"]) == b"%x\r\n%b\r\n" % (len(part), part)
+        assert payload_v0.STREAMS["htmlfile"].encode([b"~m~3~m~</a"]) == part
+        assert payload_v0.STREAMS["htmlfile"].encode_chunk is not None
+        assert payload_v0.STREAMS["htmlfile"].encode_chunk([b"~m~3~m~</a"]) == b"%x\r\n%b\r\n" % (len(part), part)
 
     def test_multipart(self) -> None:
         """Section 5.3: "The closing ``--socketio`` is what makes the browser deliver the part"."""
-        headers = dict(MULTIPART_V0.headers("HTTP/1.1"))
+        headers = dict(payload_v0.STREAMS["xhr-multipart"].headers("HTTP/1.1"))
         assert headers["Content-Type"] == 'multipart/x-mixed-replace;boundary="socketio"'
-        assert MULTIPART_V0.begin == b"--socketio\n"
+        assert payload_v0.STREAMS["xhr-multipart"].begin == b"--socketio\n"
         part = b"Content-Type: text/plain\n\n~m~1~m~%c\n--socketio\n"
-        assert MULTIPART_V0.encode([b"~m~1~m~a", b"~m~1~m~b"]) == part % b"a" + part % b"b"
+        assert payload_v0.STREAMS["xhr-multipart"].encode([b"~m~1~m~a", b"~m~1~m~b"]) == part % b"a" + part % b"b"
 
-    @pytest.mark.parametrize(("htmlfile", "tail"), [(HTMLFILE_V0, ", document"), (HTMLFILE_V1, "")])
+    @pytest.mark.parametrize(
+        ("htmlfile", "tail"), [(payload_v0.STREAMS["htmlfile"], ", document"), (payload_v1.STREAMS["htmlfile"], "")]
+    )
     @given(st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=3))
     def test_no_text_of_a_client_gets_out_of_its_script_t31(
         self, htmlfile: Framing, tail: str, texts: list[str]

@@ -18,11 +18,11 @@ _TRANSPORT: Final = "|".join(TRANSPORTS)
 
 # Socket.IO 0.7 to 0.9, section 3: /1/<transport>/<sid>; sections 1 and 6.2: /1/, /1//<sid>/, /1/<sid>.
 _V1_TRANSPORT: Final = re.compile(rf"/([0-9])/({_TRANSPORT})/([^/]+)/?\Z")
-_V1: Final = re.compile(r"/([0-9])(?:/(/?[^/]+)?/?)?\Z")
+_V1: Final = re.compile(r"(?<!/)/([0-9])(?:/(/?[^/]+)?/?)?\Z")
 
 # Socket.IO 0.5 and 0.6, sections 1 and 4: /<transport>, /<transport>//<time>, /<transport>/<sid>/<time or "send">, and
 # a number behind that for JSONP.
-_V0: Final = re.compile(rf"/({_TRANSPORT})(?:/([^/]*)(?:/([^/]*)(?:/([^/]*))?)?)?\Z")
+_V0: Final = re.compile(rf"(?<!/[0-9])/({_TRANSPORT})(?:/([^/]*)(?:/([^/]*)(?:/([^/]*))?)?)?\Z")
 
 #: The protocol number of 0.7 to 0.9.
 _PROTOCOL: Final = "1"

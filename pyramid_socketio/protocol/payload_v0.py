@@ -13,8 +13,11 @@ from typing import Final
 from ..errors import BinaryRefused, LimitExceeded, PacketError
 from . import payload_v1
 from .forms import form_field
+from .jsontext import dumps
 from .packets import MESSAGE, OPEN, PING, PONG, EncodedPacket, EnginePacket
-from .payload_v1 import count_units, cut_units, script_literal
+from .payload_v1 import count_units, cut_units
+from .scripts import markup_literal, script_literal
+from .streams import Framing, encode_chunk
 
 __all__ = [
     "BROKEN_POLL_IS_THE_END",
@@ -27,6 +30,7 @@ __all__ = [
     "OPENS_WITH_PACKET",
     "POLL_DURATION",
     "POST_ANSWER",
+    "STREAMS",
     "TRANSPORTS",
     "UNKNOWN_SESSION",
     "Message",
@@ -191,13 +195,34 @@ def encode_htmlfile(packets: list[bytes]) -> bytes:
 
 
 def _encode_element(packet: bytes) -> bytes:
-    literal = script_literal(packet.decode()).replace("/", "\\/").replace(">", "\\u003e").replace("&", "\\u0026")
-    return f"<script>parent.s._({literal}, document);</script>".encode()
+    return f"<script>parent.s._({markup_literal(packet.decode())}, document);</script>".encode()
 
 
 def encode_multipart(packets: list[bytes]) -> bytes:
     """Parts of a multipart document, one for each packet (section 5.3); a boundary makes the browser deliver one."""
-    return b"".join([b"Content-Type: text/plain\n\n%b\n--socketio\n" % packet for packet in packets])
+    return b"".join([b"Content-Type: text/plain\n\n%b\n--socketio\n" % _without_boundary(packet) for packet in packets])
+
+
+def _without_boundary(packet: bytes) -> bytes:
+    """A packet without the boundary in it, which JSON can write otherwise: no text of a client ends a part."""
+    if b"--socketio" not in packet:
+        return packet
+    (message,) = split(packet.decode())
+    json = message[3:] if message.startswith("~j~") else dumps(message).decode()
+    return _frame(b"~j~" + json.replace("--socketio", "-\\u002dsocketio").encode())
+
+
+def _encode_htmlfile_chunk(packets: list[bytes]) -> bytes:
+    return encode_chunk(encode_htmlfile(packets))
+
+
+#: Transports that are documents, by name: for Internet Explorer, and for Firefox.
+STREAMS: Final = {
+    "htmlfile": Framing("htmlfile", "text/html; charset=UTF-8", HTMLFILE_HEAD, encode_htmlfile, _encode_htmlfile_chunk),
+    "xhr-multipart": Framing(
+        "xhr-multipart", 'multipart/x-mixed-replace;boundary="socketio"', MULTIPART_HEAD, encode_multipart
+    ),
+}
 
 
 class Message(payload_v1.Message):

@@ -13,8 +13,10 @@ from typing import Final
 
 from ..errors import BinaryRefused, LimitExceeded, PacketError, TextError
 from .forms import form_field
-from .jsontext import dumps, loads
+from .jsontext import loads
 from .packets import CLOSE, MESSAGE, NOOP, PING, PONG, EncodedPacket, EnginePacket
+from .scripts import encode_script, encode_script_error, markup_literal
+from .streams import Framing, encode_chunk
 from .websocket import TEXT, encode_frame
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "POLL_DURATION",
     "POST_ANSWER",
     "TRANSPORTS",
+    "STREAMS",
     "UNKNOWN_SESSION",
     "Message",
     "count_units",
@@ -44,7 +47,6 @@ __all__ = [
     "encode_poll_script",
     "encode_script",
     "encode_script_error",
-    "script_literal",
     "split",
 ]
 
@@ -224,35 +226,23 @@ def encode_handshake(sid: str, heartbeat_timeout: float, close_timeout: float, t
     return f"{sid}:{times[0]}:{times[1]}:{','.join(transports)}"
 
 
-def script_literal(text: str) -> str:
-    """``text`` as a JavaScript string that cannot end a script element, nor begin a comment."""
-    # The two separators are JSON but end a line in old JavaScript.
-    json = dumps(text).decode()
-    return json.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def encode_script(callback: str, text: str) -> bytes:
-    """A script that hands ``text`` to a function of the client (sections 2 and 7.2).
-
-    Args:
-        callback: ``io.j[5]``; never text of a client, its index has been checked to be digits.
-    """
-    return f"{callback}({script_literal(text)});".encode()
-
-
-def encode_script_error(callback: str, message: str) -> bytes:
-    """The script that refuses a handshake (section 2)."""
-    return f"{callback}(new Error({script_literal(message)}));".encode()
-
-
 def encode_htmlfile(packets: list[bytes]) -> bytes:
     """Script elements for the endless document of the htmlfile transport, one for each packet (section 7.3)."""
     return b"".join([_encode_element(packet) for packet in packets])
 
 
 def _encode_element(packet: bytes) -> bytes:
-    literal = script_literal(packet.decode()).replace("/", "\\/").replace(">", "\\u003e").replace("&", "\\u0026")
-    return f"<script>_({literal});</script>".encode()
+    return f"<script>_({markup_literal(packet.decode())});</script>".encode()
+
+
+def _encode_htmlfile_chunk(packets: list[bytes]) -> bytes:
+    return encode_chunk(encode_htmlfile(packets))
+
+
+#: Transports that are documents, by name; this one is for Internet Explorer.
+STREAMS: Final = {
+    "htmlfile": Framing("htmlfile", "text/html; charset=UTF-8", HTMLFILE_HEAD, encode_htmlfile, _encode_htmlfile_chunk)
+}
 
 
 def decode_form(body: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Protocol
 
-from ..errors import BadRequest, CloseReason, PacketError
+from ..errors import BadRequest, CloseReason, PacketError, ProtocolError
 from ..protocol.packets import NOOP, EnginePacket
 from ..protocol.revisions import Revision
 from ..settings import Settings
@@ -46,6 +46,9 @@ def script_headers(headers: Headers) -> Headers:
 class PollingCallbacks(SessionCallbacks, Protocol):
     """What this transport tells its session besides."""
 
+    def poll_began(self) -> None:
+        """A GET waits."""
+
     def poll_ended(self) -> None:
         """No GET waits any more."""
 
@@ -56,7 +59,7 @@ class ClassicPollingTransport(PollingTransport):
     A GET is held until there is something to send; how long at most is the session's to say.
     """
 
-    __slots__ = ("_alone", "_callback", "_form", "name")
+    __slots__ = ("_alone", "_callback", "_form", "_wrong", "name")
 
     _session: PollingCallbacks
 
@@ -67,6 +70,8 @@ class ClassicPollingTransport(PollingTransport):
         self._callback: str | None = None
         #: Whether the POST under way is a form of jsonp-polling.
         self._form = False
+        #: What the session found wrong with it.
+        self._wrong: ProtocolError | None = None
         #: Whether the next answer has to carry one packet only.
         self._alone: bool = revision.engine.FIRST_PACKET_ALONE
 
@@ -95,7 +100,7 @@ class ClassicPollingTransport(PollingTransport):
         return queue
 
     def _answer_poll(self, packets: list[bytes]) -> None:
-        super()._answer_poll(packets)
+        super()._answer_poll(packets or [self._packet(NOOP)])
         self._session.poll_ended()
 
     def wrap(self, packets: list[bytes], headers: Headers) -> tuple[Headers, bytes]:
@@ -120,6 +125,7 @@ class ClassicPollingTransport(PollingTransport):
         self._poll = exchange
         self._poll_headers = headers
         exchange.on_abort = self._poll_aborted
+        self._session.poll_began()
         if self._queue and not self._flushing:
             self._flush()
 
@@ -128,7 +134,15 @@ class ClassicPollingTransport(PollingTransport):
         self._form = form
         self.handle_post(exchange, headers, "")
 
+    def refuse(self, error: ProtocolError) -> None:
+        """What the POST under way has brought is wrong; to be called while the session receives that."""
+        self._wrong = error
+
     def _answer_post(self, exchange: Exchange, headers: Headers) -> None:
+        wrong, self._wrong = self._wrong, None
+        if wrong is not None:
+            self._refuse(exchange, headers, wrong)
+            return
         answer: bytes = self._revision.engine.POST_ANSWER
         exchange.respond(200, [_TEXT, *headers, NO_STORE], answer)
 
@@ -153,11 +167,14 @@ class ClassicPollingTransport(PollingTransport):
     def last_words(self, exchange: Exchange, headers: Headers, callback: str | None = None) -> None:
         self._callback = callback
         self._alone = False
-        super().last_words(exchange, headers)
+        self._poll = exchange
+        self._poll_headers = headers
+        self._answer_poll(self._take_packets())
+        self._finish()
 
     def _goodbye(self) -> list[bytes]:
         # The session has sent the packet that ends the connection, where there is one to be sent.
-        return [self._packet(NOOP)]
+        return []
 
     def end(self) -> None:
         """The session is over."""
@@ -176,6 +193,8 @@ class _Nobody:
     def failed(self, transport: Any, error: Any) -> None: ...
 
     def gone(self, transport: Any, reason: str) -> None: ...
+
+    def poll_began(self) -> None: ...
 
     def poll_ended(self) -> None: ...
 
