@@ -161,7 +161,7 @@ class Classic:
         text = engine.encode_handshake(
             session.sid,
             interval + min(engine.HEARTBEAT_TIMEOUT, settings.ping_timeout),
-            interval + engine.CLOSE_TIMEOUT,
+            interval + engine.CLOSE_MARGIN,
             names,
         )
         jsonp = query.get("jsonp", "")
@@ -183,7 +183,7 @@ class Classic:
         if request.transport in _POLLING:
             callback = self._callback(request, query)
             session = self._open_session(environ, revision, hint)
-            session.opened_by_poll()
+            session.opened_by_poll(request.transport)
             packet = session.open_packet()
             if callback is None:
                 return Answer(200, [_TEXT, *cors, NO_STORE], packet, opens=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final, Protocol
 
-from .errors import CloseReason
+from .errors import CloseReason, ProtocolError
 from .evented.timers import Timers
 from .evented.wire import Wire
 from .protocol.lifecycle import CLOSED, CLOSING, Heartbeat
@@ -83,8 +83,9 @@ class ClassicSession(BaseSession):
         )
         return packet
 
-    def opened_by_poll(self) -> None:
-        """The answer to the first poll carries the session id: the next poll is awaited."""
+    def opened_by_poll(self, name: str) -> None:
+        """The answer to the first poll, of the transport ``name``, carries the session id: the next poll is awaited."""
+        self._polling.name = name
         self.poll_ended()
         self.begin()
 
@@ -220,6 +221,10 @@ class ClassicSession(BaseSession):
     def failed(self, transport: Any, error: Any) -> None:
         if transport is self.transport or transport is self._polling:
             self._fail(error, reached=True)
+
+    def _fail(self, error: ProtocolError, reached: bool) -> None:
+        # The frames that its traceback leads to hold the session, and some of them the error.
+        super()._fail(error.with_traceback(None), reached)
 
     def gone(self, transport: Any, reason: str) -> None:
         if transport is self.transport or transport is self._polling:

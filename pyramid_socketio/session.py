@@ -141,7 +141,8 @@ class BaseSession:
         """
         if not self.connected:
             return
-        log.info("session %s: %s", self.sid[:6], error)
+        # Without what its traceback holds on to: records of the log may keep it.
+        log.info("session %s: %s", self.sid[:6], error.with_traceback(None))
         if reached and not self.transport.reachable:
             self.transport.abort()
             self._finish(error.reason)

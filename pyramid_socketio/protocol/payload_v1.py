@@ -23,6 +23,7 @@ __all__ = [
     "HEARTBEAT_INTERVAL",
     "HEARTBEAT_TIMEOUT",
     "BROKEN_POLL_IS_THE_END",
+    "CLOSE_MARGIN",
     "CLOSE_TIMEOUT",
     "FIRST_PACKET_ALONE",
     "HTMLFILE_HEAD",
@@ -50,13 +51,16 @@ __all__ = [
     "split",
 ]
 
-#: Seconds (section 6.1): what the server keeps to, unless the settings ask for less. Clients are told other times.
-HEARTBEAT_INTERVAL: Final = 25.0
+#: Seconds (section 6.1); the settings may ask for less.
+HEARTBEAT_INTERVAL: Final = 20.0
 HEARTBEAT_TIMEOUT: Final = 60.0
 #: Seconds for which a GET is held.
 POLL_DURATION: Final = 20.0
 #: Seconds from one GET to the next.
 CLOSE_TIMEOUT: Final = 25.0
+#: Seconds that a client waits longer than a heartbeat's interval before it takes the connection for lost; and clients
+#: up to 0.8 wait for so long before they connect anew.
+CLOSE_MARGIN: Final = 5.0
 
 #: In the order in which clients try them.
 TRANSPORTS: Final = ("websocket", "flashsocket", "htmlfile", "xhr-polling", "jsonp-polling")

@@ -23,13 +23,15 @@ from pyramid_socketio.interfaces import socketio_for
 from pyramid_socketio.io import socketio_manage
 from pyramid_socketio.namespace import NamespaceSocket
 from pyramid_socketio.server.connection import HTTPConnection
-from pyramid_socketio.session import Session
+from pyramid_socketio.session import BaseSession
 from pyramid_socketio.socketio import SocketIO
+from pyramid_socketio.transports.connected import ConnectedTransport
 from pyramid_socketio.transports.polling import PollingTransport
-from pyramid_socketio.transports.websocket import WebSocketTransport
 from tests.conftest import wait_for
+from tests.functional.browsers import HTMLFile06, HTMLFile09
+from tests.functional.classic import JSONP06, JSONP09, Polling06, Polling09, Socket06, Socket09, handshake
 from tests.functional.raw import UPGRADE as UPGRADE_HEADERS
-from tests.functional.raw import WEBSOCKET, EngineSocket, PollingSession, WebSocket, encode_request
+from tests.functional.raw import WEBSOCKET, EngineSocket, PollingSession, WebSocket, encode_request, request
 from tests.functional.raw import Connection as Client
 from tests.functional.serving import ThreadServer
 
@@ -37,11 +39,11 @@ WATCHED = (
     gevent.Greenlet,
     io_watcher,
     timer_watcher,
-    Session,
+    BaseSession,
     Connection,
     NamespaceSocket,
     SocketIOContext,
-    WebSocketTransport,
+    ConnectedTransport,
     PollingTransport,
     Wire,
     HTTPConnection,
@@ -185,6 +187,88 @@ def upgrade_that_fails(port: int) -> None:
     client.__exit__()
 
 
+ECHO_09 = '5:::{"name":"echo","args":[1]}'
+QUESTION_09 = '5:0+::{"name":"question"}'
+
+
+def classic_handshake(port: int) -> None:
+    """Nothing follows but the word that the page goes away."""
+    assert request(port, "GET", f"/socket.io/1//{handshake(port).sid}/?disconnect=1").status == 200
+
+
+def classic_polling(port: int) -> None:
+    for kind in (Polling09, JSONP09):
+        client = kind(port).open()
+        client.post(ECHO_09)
+        assert client.receive(2) == [QUESTION_09, '5:::{"name":"echo","args":[1]}']
+        client.start_poll()
+        client.leave()
+        assert client.finish_poll() == ["8::"] or client.poll() == ["7:::1+0"]
+        client.__exit__()
+
+
+def classic_bad_post(port: int) -> None:
+    with Polling09(port).open() as client:
+        assert client.try_post(b"abc").status == 400
+    with Polling06(port) as older:
+        assert older.try_post(b"abc").status == 400
+
+
+def classic_websocket(port: int) -> None:
+    client = Socket09(port)
+    assert client.ask(ECHO_09) == QUESTION_09
+    client.reset()
+
+
+def classic_change_of_transport(port: int) -> None:
+    """Polling, a WebSocket beside a poll that waits, a stream instead, and back."""
+    with Polling09(port).open() as client:
+        client.start_poll()
+        with WebSocket(port, f"/socket.io/1/websocket/{client.sid}") as socket:
+            client.finish_poll()
+            socket.send_text(ECHO_09)
+            assert socket.receive_text() == QUESTION_09
+            with Client(port) as stream:
+                stream.ask("GET", f"/socket.io/1/htmlfile/{client.sid}")
+                assert socket.close_code() == 1000
+                client.start_poll()
+                stream.read_to_end()
+        client.leave()
+        client.finish_poll()
+
+
+def classic_stream(port: int) -> None:
+    client = HTMLFile09(port)
+    client.post(ECHO_09)
+    assert client.message() == QUESTION_09
+    client.reset()
+
+
+def oldest_polling(port: int) -> None:
+    for kind in (Polling06, JSONP06):
+        client = kind(port)
+        client.start_poll()
+        client.post("x")  # once that is answered, the poll has arrived
+        client.gets.reset()
+        client.posts.reset()
+
+
+def oldest_websocket(port: int) -> None:
+    client = Socket06(port)
+    client.say("x")
+    client.reset()
+
+
+def oldest_websocket_gone_before_the_answer(port: int) -> None:
+    client = Client(port)
+    client.send(encode_request("GET", "/socket.io/websocket", UPGRADE_HEADERS))
+    client.reset()
+
+
+def oldest_stream(port: int) -> None:
+    HTMLFile06(port).reset()
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted by /proc")
 @pytest.mark.parametrize(
     "life, times",
@@ -196,6 +280,16 @@ def upgrade_that_fails(port: int) -> None:
         (polling, 200),
         (upgrade, 200),
         (upgrade_that_fails, 100),
+        (classic_handshake, 200),
+        (classic_polling, 100),
+        (classic_bad_post, 100),
+        (classic_websocket, 200),
+        (classic_change_of_transport, 100),
+        (classic_stream, 200),
+        (oldest_polling, 100),
+        (oldest_websocket, 200),
+        (oldest_websocket_gone_before_the_answer, 200),
+        (oldest_stream, 200),
     ],
 )
 def test_nothing_is_left(server: ThreadServer, life: Callable[[int], None], times: int) -> None:
