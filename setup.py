@@ -33,7 +33,7 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["pyramid_socketio", "pyramid_socketio.*"]),
-    package_data={"pyramid_socketio": ["py.typed", "static/*.js"]},
+    package_data={"pyramid_socketio": ["py.typed", "static/*.js", "templates/*"]},
     zip_safe=False,
     install_requires=[
         "pyramid>=2.0",
@@ -48,6 +48,9 @@ setup(
             "coverage[toml]",
             "hypothesis",
             "mypy",
+            "pyramid_chameleon",
+            "pyramid_jinja2",
+            "pyramid_mako",
             "pytest>=8.2",
             "pytest-cov",
             "pytest-timeout",

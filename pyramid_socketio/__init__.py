@@ -10,7 +10,16 @@ if TYPE_CHECKING:
 
     from .config.directives import socketio_context
     from .context import SocketIOContext, message, require_connection
-    from .errors import AckTimeout, CloseReason, ConnectRefused, SessionClosed, SocketIOError
+    from .errors import (
+        AckTimeout,
+        CloseReason,
+        ConnectRefused,
+        NoSocket,
+        NotCarried,
+        SessionClosed,
+        SocketIOError,
+    )
+    from .everywhere import broadcast, broadcast_channel, send
     from .manage import socketio_manage
     from .server.server import SocketIOServer
 
@@ -18,13 +27,18 @@ __all__ = [
     "AckTimeout",
     "CloseReason",
     "ConnectRefused",
+    "NoSocket",
+    "NotCarried",
     "SessionClosed",
     "SocketIOContext",
     "SocketIOError",
     "SocketIOServer",
+    "broadcast",
+    "broadcast_channel",
     "includeme",
     "message",
     "require_connection",
+    "send",
     "socketio_context",
     "socketio_manage",
 ]
@@ -35,12 +49,17 @@ _HOMES = {
     "AckTimeout": "errors",
     "CloseReason": "errors",
     "ConnectRefused": "errors",
+    "NoSocket": "errors",
+    "NotCarried": "errors",
     "SessionClosed": "errors",
     "SocketIOContext": "context",
     "SocketIOError": "errors",
     "SocketIOServer": "server.server",
+    "broadcast": "everywhere",
+    "broadcast_channel": "everywhere",
     "message": "context",
     "require_connection": "context",
+    "send": "everywhere",
     "socketio_context": "config.directives",
     "socketio_manage": "manage",
 }

@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Final, TypeVar, cast
 
 import gevent
 from pyramid.httpexceptions import HTTPException
-from pyramid.interfaces import IJSONAdapter, IRendererFactory
-from zope.interface import providedBy
 
+from .adapters import Audience
+from .addressing import Target, named_rooms, pyramid_json
 from .errors import CloseReason, ConnectRefused, SessionClosed, SocketIOError
+from .messagelog import log_message
 from .namespace import FAILURES, NamespaceSocket
 from .protocol.http import escape
-from .protocol.jsontext import native
 
 __all__ = ["KeyAssertError", "SocketIOContext", "message", "refusal", "require_connection"]
 
@@ -208,14 +208,7 @@ class SocketIOContext:
 
     def json_default(self, value: Any) -> Any:
         """JSON for a value that has none: by ``__json__`` or an adapter of Pyramid's renderer, else its own form."""
-        if hasattr(value, "__json__"):
-            return value.__json__(self.request)
-        renderer = self.request.registry.queryUtility(IRendererFactory, name="json")
-        if renderer is not None and hasattr(renderer, "components"):
-            adapter = renderer.components.adapters.lookup((providedBy(value),), IJSONAdapter)
-            if adapter is not None:
-                return adapter(value, self.request)
-        return native(value)
+        return pyramid_json(self.request, value)
 
     def _event(self, name: str, args: Iterable[Any]) -> list[Any]:
         if self._json_dumps is not None:
@@ -291,6 +284,48 @@ class SocketIOContext:
     def send_and_broadcast(self, msg: Any) -> None:
         """Send ``msg`` to all clients of the namespace, this one included."""
         self._broadcast("message", (msg,), None)
+
+    # Rooms
+
+    def join(self, *rooms: str) -> None:
+        """Enter rooms; the end of the context leaves them."""
+        self.io.connection.owner.adapter.join(self.io, rooms)
+
+    def leave(self, *rooms: str) -> None:
+        """Leave rooms; nothing happens for those that the client is not in."""
+        self.io.connection.owner.adapter.leave(self.io, rooms)
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms that the client is in, its own included, which its id names."""
+        io = self.io
+        return frozenset() if io is None or io.reason is not None else frozenset(named_rooms(io))
+
+    def _target(self) -> Target:
+        io = self.io
+        return Target(io.connection.owner, io.namespace, Audience(without=(io.id,)), self.json_default, self._out_type)
+
+    def to(self, *rooms: str) -> Target:
+        """The other clients in these rooms: ``self.to("blue").msg("said", text="hi")``."""
+        return self._target().to(*rooms)
+
+    def to_user(self, userid: str) -> Target:
+        """The other clients of a user."""
+        return self._target().to_user(userid)
+
+    def except_(self, *rooms: str) -> Target:
+        """The other clients of the namespace, without those in these rooms."""
+        return self._target().except_(*rooms)
+
+    @property
+    def volatile(self) -> Target:
+        """The other clients of the namespace, as far as they can be sent something right now."""
+        return self._target().volatile
+
+    @property
+    def local(self) -> Target:
+        """The other clients of the namespace that are connected to this process."""
+        return self._target().local
 
     def _broadcast(self, name: str, args: tuple[Any, ...], skip: NamespaceSocket | None) -> None:
         io = self.io
@@ -405,6 +440,9 @@ class SocketIOContext:
     def handle_event(self, data: list[Any], wants_ack: bool) -> list[Any] | None:
         """Call the handler of an event; see :class:`pyramid_socketio.namespace.Context`."""
         try:
+            log_format = self.io.connection.owner.settings.message_log_format
+            if log_format is not None:
+                log_message(log_format, self.request.environ, data, self._in_type)
             result = self._dispatch(data)
             if isinstance(result, SocketIOContext):
                 self._take_over(result)

@@ -22,6 +22,7 @@ __all__ = [
     "HTTPError",
     "LimitExceeded",
     "NoNamespace",
+    "NoSocket",
     "NotCarried",
     "PacketError",
     "PayloadTooLarge",
@@ -189,6 +190,10 @@ class NoNamespace(ConnectRefused):
 
     def __init__(self) -> None:
         super().__init__("Invalid namespace")
+
+
+class NoSocket(SocketIOError):
+    """Nobody is there to receive what was to be sent."""
 
 
 class AckTimeout(SocketIOError, TimeoutError):

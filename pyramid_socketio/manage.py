@@ -14,7 +14,7 @@ from .namespace import Connector, Context, NamespaceSocket
 from .settings import parse_settings
 from .socketio import SocketIO
 
-__all__ = ["socketio_manage"]
+__all__ = ["obtain_socketio", "socketio_manage"]
 
 
 def socketio_manage(context: SocketIOContext) -> str:
@@ -36,7 +36,8 @@ def socketio_manage(context: SocketIOContext) -> str:
     exchange = environ.get(CONNECTION)
     if exchange is None:
         raise RuntimeError(CANNOT_SERVE)
-    socketio = _socketio_of(context.request.registry, exchange.defaults)
+    socketio = obtain_socketio(context.request.registry, exchange.defaults)
+    context.io = None  # the environ's is for views that serve their client without a context
     managed = _Managed(context, socketio.connect)
     answer = socketio.answer(environ, managed.connect, managed.closed)
     exchange.answer_early(environ, answer.status, answer.headers, answer.body)
@@ -65,6 +66,7 @@ class _Managed:
         self._taken = True
         context = self.context
         context.request.environ.update({SOCKET: socket, AUTH: auth})
+        socket.userid = context.request.authenticated_userid
         context.io = socket
         context._over = False
         try:
@@ -89,7 +91,12 @@ class _Managed:
             self.over.set()
 
 
-def _socketio_of(registry: Any, defaults: dict[str, Any]) -> SocketIO:
+def obtain_socketio(registry: Any, defaults: dict[str, Any]) -> SocketIO:
+    """What answers the clients of an application.
+
+    Args:
+        defaults: settings of the server, for an application that does not include the package.
+    """
     socketio: SocketIO | None = registry.queryUtility(ISocketIO)
     if socketio is None:
         # The package is not included: the settings count all the same.

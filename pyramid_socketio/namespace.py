@@ -29,7 +29,7 @@ from .protocol.packets import ACK, EVENT, EncodedPacket, SocketPacket
 if TYPE_CHECKING:
     from .connection import Connection
 
-__all__ = ["CONNECTED", "FAILURES", "Connector", "Context", "NamespaceSocket"]
+__all__ = ["CONNECTED", "FAILURES", "Connector", "Context", "NamespaceSocket", "user_room"]
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,11 @@ class Context(Protocol):
         """Run the application's ``disconnect``, in a worker. Never raises."""
 
 
+def user_room(userid: str) -> str:
+    """The room of all clients of one user. No client can ask for it: its name begins with a control character."""
+    return f"\x1fuser:{userid}"
+
+
 #: Lets a client into a namespace, in a worker: ``connector(socket, auth)`` gives the context or raises ConnectRefused.
 Connector = Callable[["NamespaceSocket", Any], Context]
 
@@ -97,7 +102,9 @@ class NamespaceSocket:
         "id",
         "namespace",
         "reason",
+        "rooms",
         "state",
+        "userid",
     )
 
     def __init__(self, connection: Connection, namespace: str) -> None:
@@ -109,6 +116,10 @@ class NamespaceSocket:
         #: Why it ended, one of :class:`~pyramid_socketio.errors.CloseReason`.
         self.reason: str | None = None
         self.context: Context | None = None
+        #: The rooms that it is in besides its own; the adapter's to change. ``None``: none.
+        self.rooms: set[str] | None = None
+        #: Who the security policy says that it is.
+        self.userid: str | None = None
         self._inbox: deque[SocketPacket] | None = None
         self._backlog_bytes = 0
         #: A worker runs :meth:`connect` or :meth:`drain`, which comes to everything that is in the inbox.
@@ -149,6 +160,11 @@ class NamespaceSocket:
     def transport(self) -> str:
         """``"polling"`` or ``"websocket"``, at this moment."""
         return self.engine_session.transport.name
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client can be sent something right now, without anything that waits before it."""
+        return self.state is CONNECTED and self.engine_session.transport.writable
 
     def send(self, message: Any) -> None:
         """Send ``message`` as the event ``message``."""
@@ -436,6 +452,8 @@ class NamespaceSocket:
             return
         self.state = CONNECTED
         connection.owner.members.setdefault(self.namespace, {})[self.id] = self
+        if self.userid is not None:
+            connection.owner.adapter.join(self, (user_room(self.userid),))
         connection.send(self.engine_session.revision.socket.encode_connect(self.namespace, self.id))
         if self._early is not None:
             early, self._early = self._early, None
@@ -464,6 +482,8 @@ class NamespaceSocket:
         connection.sockets.pop(self.namespace, None)
         connection.leaving += 1  # until `connect`, or the `drain` that comes to the end, is over
         self._early = None
+        if self.rooms is not None:
+            connection.owner.adapter.leave_all(self)
         acks, self._acks = self._acks, None
         for answered in (acks or {}).values():
             if isinstance(answered, AsyncResult):

@@ -107,6 +107,38 @@ def _origins(value: Any) -> tuple[str, ...]:
     return origins
 
 
+def _websocket_server(value: Any) -> str | None:
+    url = _optional_text(value)
+    if url is not None and not re.fullmatch(r"wss?://[^/?#@*\s]+(?:/[^?#\s]*)?", url):
+        raise ValueError("must look like wss://ws.example.org or wss://example.org/prefix")
+    return url.rstrip("/") if url else None
+
+
+#: What a line of the message log is made of: text, ``%%``, and ``%(KEY)s``, which may have a width and be cut.
+_LOG_KEY = re.compile(r"%(?:%|\(([^()]+)\)-?\d{0,3}(?:\.\d{1,3})?s)")
+
+#: Those of the message itself, those of CGI (RFC 3875, section 4.1), and what servers add with a dot in its name.
+_LOG_KEYS = re.compile(
+    r"TIME|MESSAGE|TYPE|AUTH_TYPE|CONTENT_LENGTH|CONTENT_TYPE|GATEWAY_INTERFACE|PATH_INFO|QUERY_STRING|REQUEST_METHOD"
+    r"|(?:REMOTE|SERVER|SSL|HTTP)_[A-Z0-9_]+|SCRIPT_NAME|HTTPS|[\w-]+(?:\.[\w-]+)+",
+    re.ASCII,
+)
+
+
+def _message_log_format(value: Any) -> str | None:
+    line = _optional_text(value)
+    if line is None:
+        return None
+    if "%" in _LOG_KEY.sub("", line):
+        raise ValueError(
+            "must have %(KEY)s for each value and %% for a percent sign (in .ini files every % is doubled)"
+        )
+    for key in filter(None, _LOG_KEY.findall(line)):
+        if not _LOG_KEYS.fullmatch(key):
+            raise ValueError(f"unknown key {key}; known are TIME, MESSAGE, TYPE and the environ's, such as REMOTE_ADDR")
+    return line
+
+
 class Setting(NamedTuple):
     """One row of the table."""
 
@@ -173,6 +205,13 @@ TABLE: tuple[Setting, ...] = (
         "bytes",
         "most bytes waiting to be sent to one client; a single message may be bigger",
     ),
+    Setting(
+        "raise_no_socket",
+        _boolean,
+        True,
+        "",
+        "whether sending from anywhere raises `NoSocket` when nobody is there to receive",
+    ),
     Setting("max_sessions", _count, 10_000, "sessions", "most clients at a time; a further one is answered 503"),
     Setting(
         "allowed_origins",
@@ -186,6 +225,22 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("cors_credentials", _boolean, False, "", "whether pages of allowed origins may send cookies"),
     Setting("cookie", _cookie, None, "", "name of a cookie that carries the session id, for load balancers"),
+    Setting(
+        "message_log_format",
+        _message_log_format,
+        None,
+        "",
+        "line of the logger `pyramid_socketio.messages` for each message of a client, with `%(TIME)s`, `%(TYPE)s`,"
+        " `%(MESSAGE)s` and keys of the environ, such as `%(REMOTE_ADDR)s`; empty: no such log",
+    ),
+    Setting(
+        "websocket_server",
+        _websocket_server,
+        None,
+        "",
+        "where pages find WebSocket views, `wss://ws.example.org`, in place of the request's own scheme, host and mount"
+        " point in `request.websocket_url`",
+    ),
     Setting(
         "client",
         _optional_text,
@@ -235,11 +290,14 @@ class Settings:
     max_inbox_bytes: int
     max_queue_packets: int
     max_queue_bytes: int
+    raise_no_socket: bool
     max_sessions: int
     allowed_origins: tuple[str, ...]
     allow_no_origin: bool
     cors_credentials: bool
     cookie: str | None
+    message_log_format: str | None
+    websocket_server: str | None
     client: str | None
     swf: str | None
 

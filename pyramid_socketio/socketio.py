@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Final
 
 import gevent
+from gevent import get_hub, monkey
 
+from .adapters import Adapter
+from .adapters.memory import MemoryAdapter
 from .connection import Connection
 from .engine import Answer, Engine
 from .errors import CloseReason, NotCarried
 from .evented.timers import Timers
 from .evented.workers import Workers
 from .interfaces import CONNECTION
-from .namespace import Connector, NamespaceSocket
+from .namespace import CONNECTED, Connector, NamespaceSocket
 from .protocol.jsontext import Default
 from .protocol.revisions import Revision
 from .session import BaseSession
@@ -24,6 +27,9 @@ from .settings import Settings
 __all__ = ["SocketIO"]
 
 log = logging.getLogger(__name__)
+
+#: Of the operating system's thread; gevent's tells greenlets apart.
+get_ident: Final = monkey.get_original("_thread", "get_ident")
 
 #: Seconds for the next poll of a client that does not know of the shutdown yet. Clients poll again at once.
 _LAST_POLL: Final = 1.0
@@ -47,6 +53,11 @@ class SocketIO:
         self.engine = Engine(settings, self.timers, self._accept)
         #: Namespace to the connected clients in it, by id.
         self.members: dict[str, dict[str, NamespaceSocket]] = {}
+        #: Where rooms are kept.
+        self.adapter: Adapter = MemoryAdapter(self.members, self.deliver)
+        #: The event loop that serves the clients, and its thread.
+        self._hub: Any = None
+        self._thread = 0
         #: Sockets whose end has not been told to the application yet.
         self.ending = 0
         self._not_carried: set[tuple[str, str]] = set()
@@ -61,6 +72,8 @@ class SocketIO:
             closed: called in the hub when the session is over.
         """
         environ[CONNECTION].mount(self.engine, self.shutdown)
+        if self._hub is None:
+            self._hub, self._thread = get_hub(), get_ident()
         return self.engine.answer(environ, (connect or self.connect, closed))
 
     def _accept(self, session: BaseSession, hint: tuple[Connector | None, Callable[[], None] | None]) -> Connection:
@@ -74,14 +87,20 @@ class SocketIO:
         Encoded once per revision, framed once per kind of transport. No application code runs in here.
         """
         members = self.members.get(namespace)
-        if not members:
-            return
+        if members:
+            # A copy, because a client that turns out to be gone leaves the dict.
+            self.deliver(namespace, [socket for socket in members.values() if socket is not skip], data, default)
+
+    def deliver(
+        self, namespace: str, sockets: Iterable[NamespaceSocket], data: list[Any], default: Default | None
+    ) -> None:
+        """Send an event to some clients of a namespace; a client that is not in yet gets it when it is."""
         messages: dict[int, Any] = {}
         last: Revision | None = None
         message: Any = None
-        # A copy, because a client that turns out to be gone leaves the dict.
-        for socket in tuple(members.values()):
-            if socket is skip:
+        for socket in sockets:
+            if socket.state is not CONNECTED:
+                socket.send_event(data, default)
                 continue
             session = socket.engine_session
             revision = session.revision
@@ -93,6 +112,13 @@ class SocketIO:
                 message = messages[key]
             if message is not None:
                 session.transport.send(message)
+
+    def run_in_loop(self, send: Callable[[], None]) -> None:
+        """Run something that sends: at once, or in its turn where a native thread asks for it."""
+        if self._hub is None or get_ident() == self._thread:
+            send()
+        else:
+            self._hub.loop.run_callback_threadsafe(send)
 
     def _encode(self, revision: Revision, namespace: str, data: list[Any], default: Default | None) -> Any:
         """The event as it goes out to clients of a revision; ``None`` where that cannot carry it."""

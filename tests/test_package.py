@@ -85,7 +85,7 @@ def test_wheel_holds_the_package_and_nothing_else() -> None:
 
 def test_type_hints_are_announced() -> None:
     assert (PACKAGE / "py.typed").is_file()
-    assert literal("package_data") == {"pyramid_socketio": ["py.typed", "static/*.js"]}
+    assert literal("package_data") == {"pyramid_socketio": ["py.typed", "static/*.js", "templates/*"]}
 
 
 def test_top_level_exports() -> None:

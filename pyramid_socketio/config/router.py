@@ -89,6 +89,7 @@ def connect_view(context_class: type[SocketIOContext]) -> Callable[[Any, Request
 
     def connect(_resource: Any, request: Request) -> Response:
         attempt: Attempt = request.environ[_ATTEMPT]
+        request.environ[SOCKET].userid = request.authenticated_userid
         attempt.context = context = context_class(request)
         result: Any = context.connect()  # type: ignore[func-returns-value]
         if isinstance(result, (HTTPException, ConnectRefused)):

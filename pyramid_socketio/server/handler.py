@@ -11,9 +11,10 @@ from urllib.parse import unquote_to_bytes
 from gevent import GreenletExit
 from geventwebsocket.handler import WebSocketHandler
 
+from ..blocking import BlockingSocket
 from ..engine import UPGRADE_KEY
 from ..errors import HTTPError
-from ..interfaces import ANSWERED, CONNECTION
+from ..interfaces import ANSWERED, CONNECTION, SOCKET
 from ..protocol.http import escape
 from .body import ClientGone, RequestBody
 
@@ -74,10 +75,13 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
     def run(self) -> None:
         """Run the application and send its answer. Runs in a worker."""
         self.environ = self.get_environ()
+        # Any route may be the one on which a view talks to its client; until it does, this costs next to nothing.
+        socket = self.environ[SOCKET] = BlockingSocket(self.environ)
         self.application = self.server.application
         try:
             self.handle_one_response()
         finally:
+            socket.end()
             environ, self.environ = self.environ, None
             if ANSWERED not in environ:
                 # Behind a 101 that is not ours the client expects something else than HTTP.

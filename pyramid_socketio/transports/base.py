@@ -49,6 +49,10 @@ class Transport(Protocol):
     def reachable(self) -> bool:
         """Whether the client can be told something now: a polling client only while its GET waits."""
 
+    @property
+    def writable(self) -> bool:
+        """Whether what is sent goes out at once, with nothing waiting before it."""
+
     def send(self, message: Outgoing) -> None:
         """Send a Socket.IO packet."""
 
@@ -84,6 +88,7 @@ class ClosedTransport:
     name = "closed"
     paused = False
     reachable = True
+    writable = False
 
     def send(self, message: Outgoing) -> None:
         """Too late."""

@@ -50,6 +50,10 @@ class ConnectedTransport:
 
     # Sending
 
+    @property
+    def writable(self) -> bool:
+        return not self.wire.outbox_bytes
+
     def _send(self, frames: bytes) -> None:
         corked = self._corked
         if corked is None:

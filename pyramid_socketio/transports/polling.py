@@ -65,6 +65,10 @@ class PollingTransport:
 
     # Sending
 
+    @property
+    def writable(self) -> bool:
+        return self._poll is not None and not self._queue
+
     def send(self, message: Outgoing) -> None:
         for packet in message.packets():
             self._queue_bytes += len(packet)

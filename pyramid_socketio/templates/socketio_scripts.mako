@@ -1,0 +1,1 @@
+${request.socketio_scripts() | n}
