@@ -1,0 +1,127 @@
+"""Clients of all revisions in one namespace: what one cannot carry harms nobody, and nothing is encoded twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pyramid.config import Configurator
+
+from pyramid_socketio import NotCarried, SocketIOContext
+from pyramid_socketio.interfaces import ISocketIO
+from pyramid_socketio.protocol import payload_v0, payload_v1, socketio_v0, socketio_v1, socketio_v5
+from pyramid_socketio.protocol.socketio_v4 import Codec
+from tests.conftest import wait_for
+from tests.functional.classic import Polling06, Socket06, Socket09
+from tests.functional.raw import EngineSocket, PollingSession
+from tests.functional.serving import ThreadServer
+from tests.functional.test_eio3 import OldPolling, OldSocket
+
+
+class Room(SocketIOContext):
+    def msg_blob(self, msg: Any) -> None:
+        self.broadcast_event("blob", b"\x00\xff")
+        self.broadcast_event("after", 1)
+
+    def msg_own_blob(self, msg: Any) -> None:
+        self.emit("blob", b"\x00")
+        self.emit("after", 2)
+
+    def msg_asked(self, msg: Any) -> None:
+        self.emit("asked", 3, ack=print)
+
+    def msg_called(self, msg: Any) -> None:
+        try:
+            self.call("question")
+        except NotCarried as error:
+            self.send(str(error))
+
+    def msg_all(self, msg: Any) -> None:
+        self.broadcast({"n": 1})
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadServer]:
+    with Configurator() as config:
+        config.include("pyramid_socketio")
+        config.add_socketio_context(Room, "/")
+    with ThreadServer(config.make_wsgi_app()) as server:
+        yield server
+    assert server.failures == []
+
+
+def warnings(server: ThreadServer) -> list[str]:
+    return [record.getMessage() for record in server.records if record.levelname == "WARNING"]
+
+
+def test_binary_passes_old_clients_by(server: ThreadServer) -> None:
+    with (
+        EngineSocket(server.port) as today,
+        OldSocket(server.port) as two,
+        Socket09(server.port) as nine,
+        Socket06(server.port) as six,
+    ):
+        wait_for(lambda: len(server.application.registry.getUtility(ISocketIO).members["/"]) == 4)
+        for _ in range(2):
+            today.emit("blob", {})
+            assert two.receive_text() == '451-["blob",{"_placeholder":true,"num":0}]'
+            two.receive()
+            assert two.receive_text() == '42["after",1]'
+            assert nine.receive_text() == '5:::{"name":"after","args":[1]}'
+            assert six.receive_text() == '~m~30~m~~j~{"type":"after","args":[1]}'
+        six.send_text('~m~22~m~~j~{"type":"own_blob"}')
+        assert six.receive_text() == '~m~30~m~~j~{"type":"after","args":[2]}'
+    said = warnings(server)
+    assert sorted(said) == [
+        "clients of revision 0.6 do not get 'blob': clients 0.5 and 0.6 have no binary data (said once)",
+        "clients of revision 0.9 do not get 'blob': clients 0.7 to 0.9 have no binary data (said once)",
+    ]
+
+
+def test_acks_of_a_client_that_has_none(server: ThreadServer) -> None:
+    with Socket06(server.port) as six:
+        six.send_text('~m~19~m~~j~{"type":"asked"}')
+        assert six.receive_text() == '~m~30~m~~j~{"type":"asked","args":[3]}'
+        six.send_text('~m~20~m~~j~{"type":"called"}')
+        assert six.receive_text() == "~m~44~m~clients 0.5 and 0.6 have no acknowledgements"
+    assert warnings(server) == [
+        "clients of revision 0.6 do not get 'asked': clients 0.5 and 0.6 have no acknowledgements (said once)"
+    ]
+
+
+def test_a_broadcast_encodes_once_for_each_revision_and_framing(
+    server: ThreadServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+
+    def counted(name: str, function: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls[name] += 1
+            return function(*args, **kwargs)
+
+        return call
+
+    ports = [server.port] * 3
+    today = [EngineSocket(port) for port in ports] + [PollingSession(port) for port in ports]
+    for session in today[3:]:
+        session.join()
+    older = [OldSocket(port) for port in ports] + [OldPolling(port) for port in ports]
+    classic = [Socket09(port) for port in ports] + [Socket06(port) for port in ports]
+    pollers = [Polling06(port) for port in ports]
+    members = server.application.registry.getUtility(ISocketIO).members
+    wait_for(lambda: len(members["/"]) == 21)
+    for module, name in ((socketio_v5, "today"), (socketio_v1, "0.9"), (socketio_v0, "0.6")):
+        monkeypatch.setattr(module, "encode_event", counted(name, module.encode_event))
+    monkeypatch.setattr(Codec, "encode_event", counted("2", Codec.encode_event))
+    for module, name in ((payload_v1, "frames 0.9"), (payload_v0, "frames 0.6")):
+        monkeypatch.setattr(module, "Message", counted(name, module.Message))
+    today[0].emit("all", {})
+    assert [client.event() for client in today[1:3]] == [["message", {"n": 1}]] * 2
+    assert {client.receive_text() for client in classic[:3]} == {'4:::{"n":1}'}
+    assert {client.receive_text() for client in classic[3:]} == {'~m~10~m~~j~{"n":1}'}
+    assert [client.poll() for client in pollers] == [['~j~{"n":1}']] * 3
+    assert calls == {"today": 1, "2": 1, "0.9": 1, "0.6": 1, "frames 0.9": 1, "frames 0.6": 1}
+    for client in (*today, *older[:3], *classic, *pollers):
+        client.__exit__()
