@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pyramid.interfaces import IJSONAdapter, IRendererFactory
 from zope.interface import providedBy
 
 from .adapters import Answers, Audience
 from .errors import AckTimeout, CloseReason, NoSocket, SessionClosed
-from .namespace import NamespaceSocket, user_room
+from .namespace import RESERVED, NamespaceSocket, user_room
 from .protocol.jsontext import Default, native
 
 if TYPE_CHECKING:
     from .socketio import SocketIO
 
-__all__ = ["Server", "Target", "named_rooms", "pyramid_json"]
+__all__ = ["Server", "Target", "checked_rooms", "event_data", "named_rooms", "pyramid_json"]
+
+#: ``emit(user=None)`` is for nobody: who is not logged in has no other clients.
+_EVERYBODY: Final = object()
 
 
 def pyramid_json(request: Any, value: Any) -> Any:
@@ -31,19 +36,57 @@ def pyramid_json(request: Any, value: Any) -> Any:
     return native(value)
 
 
+def checked_rooms(rooms: tuple[str, ...]) -> tuple[str, ...]:
+    """Rooms that an application names, perhaps because a client says so.
+
+    Raises:
+        TypeError: one is no text; several are several arguments, not a list.
+        ValueError: one is the package's: whoever could join that would read what is for another user.
+    """
+    for room in rooms:
+        if not isinstance(room, str):
+            raise TypeError(f"the name of a room is a text, not {room!r}")
+        if room[:1] == RESERVED:
+            raise ValueError(f"the name of a room must not begin with {RESERVED!r}: {room[:100]!r}")
+    return rooms
+
+
 def named_rooms(socket: NamespaceSocket) -> set[str]:
     """The rooms of a client that have a name for applications: its own, and those that it has joined."""
-    return {socket.id, *(room for room in socket.rooms or () if room[:1] != "\x1f")}
+    return {socket.id, *(room for room in socket.rooms or () if room[:1] != RESERVED)}
+
+
+def event_data(name: str, args: Iterable[Any], json_dumps: Callable[[Any], str | bytes] | None = None) -> list[Any]:
+    """The event ``[name, *args]``; with ``json_dumps``, as what that makes of the arguments."""
+    if json_dumps is not None:
+        args = [json.loads(json_dumps(value)) for value in args]
+    return [name, *args]
+
+
+def _plain(value: Any, default: Default) -> Any:
+    """A copy that is JSON, or binary, all through."""
+    if value is None or isinstance(value, (str, int, float, bytes)):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, dict):
+        return {key: _plain(item, default) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, default) for item in value]
+    return _plain(default(value), default)
 
 
 class Target:
     """Some clients of a namespace. Each step gives a new target; nothing is sent before the last one.
 
-    What sends never blocks, runs no application code, and may be called in native threads. A client that is addressed
-    by several rooms gets it once.
+    What sends never blocks, runs no handler, and may be called in native threads. A client that is addressed by several
+    rooms gets it once.
+
+    Raises:
+        TypeError, ValueError: from each step, a name that no room can have; from what sends, data that cannot be JSON.
     """
 
-    __slots__ = ("_audience", "_default", "_namespace", "_out_type", "_owner")
+    __slots__ = ("_audience", "_default", "_json_dumps", "_namespace", "_out_type", "_owner")
 
     def __init__(
         self,
@@ -52,29 +95,38 @@ class Target:
         audience: Audience,
         default: Default | None,
         out_type: str = "type",
+        json_dumps: Callable[[Any], str | bytes] | None = None,
     ) -> None:
         self._owner = owner
         self._namespace = namespace
         self._audience = audience
         self._default = default
         self._out_type = out_type
+        self._json_dumps = json_dumps
 
     # Who
 
     def _with(self, **changes: Any) -> Target:
-        return Target(self._owner, self._namespace, self._audience._replace(**changes), self._default, self._out_type)
+        audience = self._audience._replace(**changes)
+        return Target(self._owner, self._namespace, audience, self._default, self._out_type, self._json_dumps)
+
+    def _to(self, *rooms: str) -> Target:
+        return self._with(rooms=(*(self._audience.rooms or ()), *rooms))
 
     def to(self, *rooms: str) -> Target:
-        """Who is in one of these rooms, or of those that were named before. A client's id is a room of its own."""
-        return self._with(rooms=(*self._audience.rooms, *rooms))
+        """Who is in one of these rooms, or of those that were named before; with none at all, nobody.
 
-    def to_user(self, userid: str) -> Target:
-        """All clients of a user, as the security policy knew it when they connected."""
-        return self.to(user_room(userid))
+        A client's id is a room of its own.
+        """
+        return self._to(*checked_rooms(rooms))
+
+    def to_user(self, userid: Any) -> Target:
+        """All clients of a user, as the security policy knew it when they connected; nobody for ``None``."""
+        return self._to() if userid is None else self._to(user_room(userid))
 
     def except_(self, *rooms: str) -> Target:
         """Without who is in one of these rooms."""
-        return self._with(without=(*self._audience.without, *rooms))
+        return self._with(without=(*self._audience.without, *checked_rooms(rooms)))
 
     @property
     def volatile(self) -> Target:
@@ -90,24 +142,31 @@ class Target:
 
     def emit(self, event: str, *args: Any) -> None:
         """Send an event."""
-        self._send([event, *args])
+        owner = self._owner
+        data = event_data(event, args, self._json_dumps)
+        if not owner.in_loop:
+            # What the thread does with it afterwards is not to be seen, and its `__json__` not to run in the loop.
+            data = _plain(data, self._default or native)
+        owner.run_in_loop(partial(owner.adapter.broadcast, self._namespace, self._audience, data, self._default))
 
     def send(self, message: Any) -> None:
         """Send ``message`` as the event ``message``."""
-        self._send(["message", message])
+        self.emit("message", message)
 
     def msg(self, msg_type: str, dictobj: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Send ``{"type": msg_type, ...}``; see :meth:`SocketIOContext.msg <.context.SocketIOContext.msg>`."""
         self.send({self._out_type: msg_type, **(dictobj or {}), **kwargs})
 
-    def _send(self, data: list[Any]) -> None:
-        owner = self._owner
-        owner.run_in_loop(partial(owner.adapter.broadcast, self._namespace, self._audience, data, self._default))
-
     def call(self, event: str, *args: Any, timeout: float = 60.0) -> Answers:
-        """Send an event and wait for the acknowledgements, for at most ``timeout`` seconds; not in native threads."""
-        adapter = self._owner.adapter
-        return adapter.call(self._namespace, self._audience, [event, *args], timeout, self._default)
+        """Send an event and wait for the acknowledgements, for at most ``timeout`` seconds.
+
+        Raises:
+            RuntimeError: called in a native thread.
+        """
+        owner = self._owner
+        owner.require_loop()
+        data = event_data(event, args, self._json_dumps)
+        return owner.adapter.call(self._namespace, self._audience, data, timeout, self._default)
 
     def members(self) -> set[str]:
         """The ids of the clients."""
@@ -151,7 +210,7 @@ class Server:
         """See :meth:`Target.to`."""
         return self.everybody.to(*rooms)
 
-    def to_user(self, userid: str) -> Target:
+    def to_user(self, userid: Any) -> Target:
         """See :meth:`Target.to_user`."""
         return self.everybody.to_user(userid)
 
@@ -169,9 +228,9 @@ class Server:
         """See :attr:`Target.local`."""
         return self.everybody.local
 
-    def emit(self, event: str, *args: Any, user: str | None = None) -> None:
-        """Send an event to everybody, or to all clients of one user."""
-        (self.everybody if user is None else self.to_user(user)).emit(event, *args)
+    def emit(self, event: str, *args: Any, user: Any = _EVERYBODY) -> None:
+        """Send an event to everybody, or to all clients of one user; see :meth:`Target.to_user`."""
+        (self.everybody if user is _EVERYBODY else self.to_user(user)).emit(event, *args)
 
     def msg(self, msg_type: str, dictobj: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Send ``{"type": msg_type, ...}`` to everybody."""
@@ -216,17 +275,28 @@ class Server:
             NoSocket: it is not there.
             AckTimeout: no answer within ``timeout`` seconds.
             SessionClosed: it went away meanwhile.
+            NotCarried: it is so old that it has no acks, or no binary data.
+            RuntimeError: called in a native thread.
         """
+        self._owner.require_loop()
+        socket = self._owner.members.get(self.namespace, {}).get(session_id)
+        if socket is not None:
+            answer = socket.call([event, *args], timeout, self._default)
+        else:
+            answer = self._call_elsewhere(session_id, event, args, timeout)
+        return answer[0] if len(answer) == 1 else (answer or None)
+
+    def _call_elsewhere(self, session_id: str, event: str, args: tuple[Any, ...], timeout: float) -> list[Any]:
+        """Ask a client of another process, of which less is known."""
         target = self.to(session_id)
-        if not target.members():
+        if session_id not in target.members():
             raise NoSocket(f"there is no client {session_id}")
         answers, _ = target.call(event, *args, timeout=timeout)
-        if session_id not in answers:
-            if not target.members():
-                raise SessionClosed(CloseReason.CLIENT)
-            raise AckTimeout(f"no acknowledgement of {event!r} within {timeout} s")
-        answer = answers[session_id]
-        return answer[0] if len(answer) == 1 else (answer or None)
+        if session_id in answers:
+            return answers[session_id]
+        if session_id not in target.members():
+            raise SessionClosed(CloseReason.CLIENT)
+        raise AckTimeout(f"no acknowledgement of {event!r} within {timeout} s")
 
     def disconnect(self, session_id: str) -> None:
         """End the namespace for one client; nothing happens when it is gone."""
@@ -240,9 +310,10 @@ class Server:
     def rooms(self) -> dict[str, int]:
         """The rooms that somebody is in, and how many; a client's own is not among them."""
         rooms = self._owner.adapter.rooms(self.namespace)
-        return {room: count for room, count in rooms.items() if room[:1] != "\x1f"}
+        return {room: count for room, count in rooms.items() if room[:1] != RESERVED}
 
     def close_room(self, room: str) -> None:
         """Everybody leaves the room."""
         owner = self._owner
+        checked_rooms((room,))
         owner.run_in_loop(partial(owner.adapter.close_room, self.namespace, room))

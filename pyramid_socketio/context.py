@@ -13,7 +13,7 @@ import gevent
 from pyramid.httpexceptions import HTTPException
 
 from .adapters import Audience
-from .addressing import Target, named_rooms, pyramid_json
+from .addressing import Target, checked_rooms, event_data, named_rooms, pyramid_json
 from .errors import CloseReason, ConnectRefused, SessionClosed, SocketIOError
 from .messagelog import log_message
 from .namespace import FAILURES, NamespaceSocket
@@ -211,9 +211,7 @@ class SocketIOContext:
         return pyramid_json(self.request, value)
 
     def _event(self, name: str, args: Iterable[Any]) -> list[Any]:
-        if self._json_dumps is not None:
-            args = [json.loads(self._json_dumps(value)) for value in args]
-        return [name, *args]
+        return event_data(name, args, self._json_dumps)
 
     def msg(self, msg_type: str, dictobj: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Send ``{"type": msg_type, ...}``; ``dictobj`` is merged in first, then the keywords."""
@@ -288,12 +286,16 @@ class SocketIOContext:
     # Rooms
 
     def join(self, *rooms: str) -> None:
-        """Enter rooms; the end of the context leaves them."""
-        self.io.connection.owner.adapter.join(self.io, rooms)
+        """Enter rooms; the end of the client's connection to the namespace leaves them.
+
+        Raises:
+            TypeError, ValueError: a name that no room can have.
+        """
+        self.io.connection.owner.adapter.join(self.io, checked_rooms(rooms))
 
     def leave(self, *rooms: str) -> None:
         """Leave rooms; nothing happens for those that the client is not in."""
-        self.io.connection.owner.adapter.leave(self.io, rooms)
+        self.io.connection.owner.adapter.leave(self.io, checked_rooms(rooms))
 
     @property
     def rooms(self) -> frozenset[str]:
@@ -303,14 +305,16 @@ class SocketIOContext:
 
     def _target(self) -> Target:
         io = self.io
-        return Target(io.connection.owner, io.namespace, Audience(without=(io.id,)), self.json_default, self._out_type)
+        audience = Audience(without=(io.id,))
+        owner = io.connection.owner
+        return Target(owner, io.namespace, audience, self.json_default, self._out_type, self._json_dumps)
 
     def to(self, *rooms: str) -> Target:
         """The other clients in these rooms: ``self.to("blue").msg("said", text="hi")``."""
         return self._target().to(*rooms)
 
-    def to_user(self, userid: str) -> Target:
-        """The other clients of a user."""
+    def to_user(self, userid: Any) -> Target:
+        """The other clients of a user; nobody for ``None``."""
         return self._target().to_user(userid)
 
     def except_(self, *rooms: str) -> Target:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from pyramid.config import global_registries
 from pyramid.request import Request
-from pyramid.threadlocal import get_current_registry, get_current_request
+from pyramid.threadlocal import get_current_request
 
 from .addressing import Server, pyramid_json
 from .interfaces import socketio_for
@@ -15,11 +16,12 @@ __all__ = ["broadcast", "broadcast_channel", "send"]
 
 
 def _server(registry: Any) -> Server:
-    registry = registry if registry is not None else get_current_registry()
-    socketio = socketio_for(registry)
+    request = get_current_request()
+    if registry is None:
+        registry = global_registries.last if request is None else request.registry
+    socketio = None if registry is None else socketio_for(registry)
     if socketio is None:
         raise RuntimeError("no application with Socket.IO is active here: give its registry, or use request.socketio")
-    request = get_current_request()
     if request is None:
         request = Request.blank("/")
         request.registry = registry
@@ -30,11 +32,12 @@ def broadcast(message: Any, registry: Any = None) -> None:
     """Send a message to everybody in ``/``.
 
     Args:
-        registry: of the application; that of the current request where it is not given.
+        registry: of the application; where it is not given, that of the current request, or without one that of the
+            application which this process has made last.
 
     Raises:
         NoSocket: nobody is there (setting ``raise_no_socket``).
-        RuntimeError: there is no current request, and no registry was given.
+        RuntimeError: there is no such application, or it does not include the package.
     """
     _server(registry).broadcast(message)
 

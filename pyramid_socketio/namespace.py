@@ -29,7 +29,7 @@ from .protocol.packets import ACK, EVENT, EncodedPacket, SocketPacket
 if TYPE_CHECKING:
     from .connection import Connection
 
-__all__ = ["CONNECTED", "FAILURES", "Connector", "Context", "NamespaceSocket", "user_room"]
+__all__ = ["CONNECTED", "FAILURES", "RESERVED", "Connector", "Context", "NamespaceSocket", "user_room"]
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +69,13 @@ class Context(Protocol):
         """Run the application's ``disconnect``, in a worker. Never raises."""
 
 
-def user_room(userid: str) -> str:
-    """The room of all clients of one user. No client can ask for it: its name begins with a control character."""
-    return f"\x1fuser:{userid}"
+#: How the names of rooms begin that applications cannot join, because a client may say which room that is.
+RESERVED: Final = "\x1f"
+
+
+def user_room(userid: Any) -> str:
+    """The room of all clients of one user."""
+    return f"{RESERVED}user:{userid}"
 
 
 #: Lets a client into a namespace, in a worker: ``connector(socket, auth)`` gives the context or raises ConnectRefused.
@@ -426,6 +430,7 @@ class NamespaceSocket:
         """Ask the application whether the client may come in. Runs in a worker."""
         connection = self.connection
         self._decider = getcurrent()
+        connection.owner.deciding.add(self.id)
         try:
             context = connect(self, auth)
         except ConnectRefused as refused:
@@ -440,6 +445,7 @@ class NamespaceSocket:
             return
         finally:
             self._decider = None
+            connection.owner.deciding.discard(self.id)
         self.context = context
         if self.state is _ENDED:
             # The client went away while the application was still deciding.

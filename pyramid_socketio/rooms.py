@@ -14,7 +14,9 @@ class Rooms(Generic[Member]):
     """The rooms of one namespace.
 
     A room is there as long as somebody is in it. Joining and leaving take the same time whatever the number of rooms
-    and members; finding takes time for those who are found.
+    and members; finding takes time for those who are found. Only one thread changes it; others may look, because
+    dictionaries are copied before they are gone through. (As dictionaries: the pairs of a list are made one by one, and
+    that may start the garbage collector, which lets other threads go on.)
     """
 
     __slots__ = ("_rooms",)
@@ -39,17 +41,19 @@ class Rooms(Generic[Member]):
 
     def sizes(self) -> dict[str, int]:
         """Room to the number of its members."""
-        return {room: len(members) for room, members in self._rooms.items()}
+        return {room: len(members) for room, members in self._rooms.copy().items()}
 
     def find(
-        self, everybody: Mapping[str, Member], rooms: Collection[str], without: Collection[str] = ()
+        self, everybody: Mapping[str, Member], rooms: Collection[str] | None, without: Collection[str] = ()
     ) -> list[Member]:
-        """Who is in one of ``rooms`` (none: in the namespace) and in none of ``without``; each once.
+        """Who is in one of ``rooms`` and in none of ``without``; each once.
 
         Args:
-            everybody: the namespace; each of its members is in a room of its own, which its id names.
+            everybody: the namespace; each of its members is in a room of its own, which its id names. In a room there
+                may be others, who are not in the namespace yet.
+            rooms: ``None`` for everybody; of no rooms nobody is found.
         """
-        if not rooms:
+        if rooms is None:
             chosen = everybody
         elif len(rooms) == 1:
             (room,) = rooms
@@ -61,8 +65,11 @@ class Rooms(Generic[Member]):
             chosen = union
         if not without:
             return list(chosen.values())
-        excluded = {id for room in without for id in self._named(everybody, room)}
-        return [member for id, member in chosen.items() if id not in excluded]
+        excluded = set(without)  # as ids: also of those who are not in the namespace yet
+        for room in without:
+            # Python goes through the smaller one: a room of thousands that is left out does not cost thousands.
+            excluded |= chosen.keys() & self.members(room).keys()
+        return [member for id, member in dict(chosen).items() if id not in excluded]
 
     def _named(self, everybody: Mapping[str, Member], room: str) -> Mapping[str, Member]:
         members = self._rooms.get(room)

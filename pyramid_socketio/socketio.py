@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from .adapters import Adapter
 from .adapters.memory import MemoryAdapter
 from .connection import Connection
 from .engine import Answer, Engine
-from .errors import CloseReason, NotCarried
+from .errors import CloseReason, LimitExceeded, NotCarried
 from .evented.timers import Timers
 from .evented.workers import Workers
 from .interfaces import CONNECTION
@@ -53,6 +54,8 @@ class SocketIO:
         self.engine = Engine(settings, self.timers, self._accept)
         #: Namespace to the connected clients in it, by id.
         self.members: dict[str, dict[str, NamespaceSocket]] = {}
+        #: Ids of clients about which the application is deciding: they are known, and not yet among the members.
+        self.deciding: set[str] = set()
         #: Where rooms are kept.
         self.adapter: Adapter = MemoryAdapter(self.members, self.deliver)
         #: The event loop that serves the clients, and its thread.
@@ -100,7 +103,11 @@ class SocketIO:
         message: Any = None
         for socket in sockets:
             if socket.state is not CONNECTED:
-                socket.send_event(data, default)
+                try:
+                    socket.send_event(data, default)
+                except LimitExceeded:
+                    log.info("client %s has missed too much before it was let in", socket.id)
+                    socket.disconnect()  # which is no reason to keep it from the others
                 continue
             session = socket.engine_session
             revision = session.revision
@@ -113,12 +120,32 @@ class SocketIO:
             if message is not None:
                 session.transport.send(message)
 
+    @property
+    def in_loop(self) -> bool:
+        """Whether this is the thread that serves the clients. Others, native ones, can only hand things over to it."""
+        return self._hub is None or get_ident() == self._thread
+
+    def require_loop(self) -> None:
+        """For what waits for clients.
+
+        Raises:
+            RuntimeError: this is a native thread.
+        """
+        if not self.in_loop:
+            raise RuntimeError("call() cannot wait for clients in a native thread")
+
     def run_in_loop(self, send: Callable[[], None]) -> None:
         """Run something that sends: at once, or in its turn where a native thread asks for it."""
-        if self._hub is None or get_ident() == self._thread:
+        if self.in_loop:
             send()
         else:
-            self._hub.loop.run_callback_threadsafe(send)
+            self._hub.loop.run_callback_threadsafe(partial(self._handed_over, send))
+
+    def _handed_over(self, send: Callable[[], None]) -> None:
+        try:
+            send()
+        except Exception:
+            log.exception("what a native thread has sent failed")
 
     def _encode(self, revision: Revision, namespace: str, data: list[Any], default: Default | None) -> Any:
         """The event as it goes out to clients of a revision; ``None`` where that cannot carry it."""

@@ -15,13 +15,14 @@ class Audience(NamedTuple):
     """Who is addressed in a namespace.
 
     Attributes:
-        rooms: who is in one of them; empty: everybody.
+        rooms: who is in one of them; ``None``: everybody. Nobody is in one of no rooms: a list of recipients that
+            turns out to be empty must not reach all.
         without: who is in one of these is not; a client's id is a room of its own.
         volatile: only who can be sent something right now.
         local: only clients of this process.
     """
 
-    rooms: tuple[str, ...] = ()
+    rooms: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
     volatile: bool = False
     local: bool = False
@@ -45,6 +46,8 @@ Deliver = Callable[[str, Iterable[NamespaceSocket], "list[Any]", "Default | None
 
 class Adapter(Protocol):
     """Keeps rooms and delivers to them. Nothing in here runs application code, and only :meth:`call` blocks.
+
+    Called in the thread that serves the clients; :meth:`members` and :meth:`rooms` in others too.
 
     Every adapter passes ``tests/adapters.py``.
     """

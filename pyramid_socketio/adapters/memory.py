@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -33,18 +34,17 @@ class MemoryAdapter:
     def join(self, socket: NamespaceSocket, rooms: Iterable[str]) -> None:
         if socket.reason is not None:
             return
-        if socket.rooms is None:
-            socket.rooms = set()
-        namespace = self._rooms.setdefault(socket.namespace, Rooms())
         for room in rooms:
+            if socket.rooms is None:
+                socket.rooms = set()
             socket.rooms.add(room)
-            namespace.join(room, socket.id, socket)
+            self._rooms.setdefault(socket.namespace, Rooms()).join(room, socket.id, socket)
 
     def leave(self, socket: NamespaceSocket, rooms: Iterable[str]) -> None:
         mine = socket.rooms
-        namespace = self._rooms.get(socket.namespace)
-        if mine is None or namespace is None:
+        if mine is None:
             return
+        namespace = self._rooms[socket.namespace]
         for room in rooms:
             if room in mine:
                 mine.remove(room)
@@ -81,24 +81,24 @@ class MemoryAdapter:
     def call(
         self, namespace: str, audience: Audience, data: list[Any], timeout: float, default: Default | None
     ) -> Answers:
-        asked: dict[str, tuple[NamespaceSocket, int, AsyncResult]] = {}
+        asked: list[tuple[NamespaceSocket, int, AsyncResult]] = []
+        answers: dict[str, list[Any]] = {}
         missing: set[str] = set()
-        for socket in self.select(namespace, audience):
-            result = AsyncResult()
-            try:
-                asked[socket.id] = socket, socket.request_ack(data, result, default), result
-            except (SessionClosed, LimitExceeded, NotCarried):
+        try:
+            for socket in self.select(namespace, audience):
                 missing.add(socket.id)
-        gevent.wait([result for _, _, result in asked.values()], timeout)
-        answers = {}
-        for id, (socket, ack, result) in asked.items():
-            socket.forget_ack(ack)
-            # The client that goes away leaves None.
-            answer = result.value if result.ready() else None
-            if answer is None:
-                missing.add(id)
-            else:
-                answers[id] = answer
+                result = AsyncResult()
+                # Who cannot be asked is missing.
+                with suppress(SessionClosed, LimitExceeded, NotCarried):
+                    asked.append((socket, socket.request_ack(data, result, default), result))
+            gevent.wait([result for _, _, result in asked], timeout)
+        finally:
+            for socket, ack, _ in asked:
+                socket.forget_ack(ack)
+        for socket, _, result in asked:
+            if result.value is not None:  # of a client that has gone away it is
+                answers[socket.id] = result.value
+                missing.remove(socket.id)
         return Answers(answers, missing)
 
     def disconnect(self, namespace: str, audience: Audience) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from measure import Timing, answer_of_idle_clients, floor_cost, measure
 from processes import BenchError, Cores, build_programs, choose_cores, pinned, raise_file_limit
 from report import Result, render, to_json
-from rows import CONNECTED, OURS, PEERS, REVISION_ROWS, ROWS, SERVERS, TODAY, Row
+from rows import CONNECTED, OURS, PEERS, REVISION_ROWS, ROWS, SERVERS, Row
 
 #: Files that either side needs besides one socket per client.
 SPARE_FILES = 1000
@@ -63,8 +63,9 @@ def _compare(row: Row, servers: list[str], timing: Timing, repeat: int, cores: C
         BenchError: the floor could not be measured. What goes wrong with a server is in the result.
     """
     result = Result(row)
-    if row.compares_revisions:
-        contenders = {OURS: (OURS, row), TODAY: (OURS, row.today)}
+    standins = row.standins
+    if standins:
+        contenders = {name: (OURS, load) for name, load in ({OURS: row} | standins).items()}
     else:
         contenders = {server: (server, row) for server in servers}
     for _ in range(repeat):

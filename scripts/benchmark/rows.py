@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-__all__ = ["CONNECTED", "OURS", "PEERS", "REVISION_ROWS", "ROWS", "SERVERS", "TODAY", "Limits", "Row"]
+__all__ = ["CONNECTED", "FEWER", "OURS", "PEERS", "REVISION_ROWS", "ROWS", "SERVERS", "TODAY", "Limits", "Row"]
 
 OURS = "ours"
 #: The other servers, with what a reader of the table should know about them.
@@ -16,6 +16,8 @@ PEERS = {
 SERVERS = (OURS, *PEERS)
 #: In the rows of the older revisions, what stands in for the peers: our own server with clients of this revision.
 TODAY, TODAYS_REVISION = "today", "4"
+#: In the row of the rooms: our own server with a tenth of the clients.
+FEWER = "fewer"
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,13 @@ class Row:
         return self.mode == "hold"
 
     @property
-    def compares_revisions(self) -> bool:
-        return TODAY in self.limits.cost
-
-    @property
-    def today(self) -> Row:
-        """The same load with clients of today's revision."""
-        return replace(self, revision=TODAYS_REVISION)
+    def standins(self) -> dict[str, Row]:
+        """Where our server is compared with itself: the load by the name of what it stands in for."""
+        if TODAY in self.limits.cost:
+            return {TODAY: replace(self, revision=TODAYS_REVISION)}
+        if FEWER in self.limits.cost:
+            return {FEWER: replace(self, clients=self.clients // 10)}
+        return {}
 
     @property
     def cost_unit(self) -> str:
@@ -89,6 +91,14 @@ ROWS = {
         mode="broadcast",
         clients=1000,
         floor=True,
+    ),
+    "rooms": Row(
+        "message to a room of 10, {clients} clients, 10 in flight",
+        "delivery",
+        Limits({FEWER: 1.1}),
+        mode="rooms",
+        clients=10_000,
+        window=10,
     ),
     "churn": Row(
         'connect, join "/", leave, {clients} at a time',

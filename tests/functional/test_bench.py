@@ -59,6 +59,17 @@ def test_compares_an_older_revision_with_todays(tmp_path: Path, revision: str) -
         assert row["ratios"]["today"]["cost"] > 0
 
 
+@pytest.mark.slow
+def test_compares_many_rooms_with_fewer(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    done = bench("--quick", "--rows", "rooms", "--json", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = json.loads(file.read_text())["rooms"]
+    assert list(row["measurements"]) == ["ours", "fewer"]
+    assert row["ratios"]["fewer"]["cost"] > 0
+    assert "1,000 clients" in done.stdout
+
+
 def test_the_rows_of_the_older_revisions_have_an_option() -> None:
     done = bench("--rows", "echo1", "--revisions")
     assert done.returncode == 2

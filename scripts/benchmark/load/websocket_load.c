@@ -6,6 +6,8 @@
  * MODE:
  *   echo       every client keeps `window` messages in flight; a unit is one message that came back
  *   broadcast  the first client sends a message to all, and the next one when all have it; a unit is one delivery
+ *   rooms      every client enters a room, ROOM_SIZE of them each; then `window` of the first SPEAKERS have a message sent
+ *              to their room, and when one has its own, the next one's turn comes; a unit is one delivery
  *   churn      every client connects, joins the namespace "/", closes and starts again; a unit is one such cycle
  *   hold       all connect and stay, silent but for heartbeats, until standard input ends
  *   answer     all connect and idle for `warmup` seconds; then one broadcast that every client answers with an echo,
@@ -16,6 +18,11 @@
 /* Longest message that may come: the biggest payload of a row and room to spare. */
 #define READ_SIZE (1 << 20)
 #define ROUNDS_OF_ANSWERS 3
+/* As in servers/ours.py. */
+#define ROOM_SIZE 10
+/* Always as many, however many rooms there are: more connections in use are more misses of the processor's caches, in
+ * the kernel's send already (floor.c), which is not what the rooms cost. */
+#define SPEAKERS 100
 /* Between two pings of the clients, where those are theirs. Servers announce 25 s. */
 #define PING_US 20000000
 
@@ -27,12 +34,12 @@ typedef struct {
   Buffer in;  /* the beginning of a frame whose end has not come yet */
   Buffer out; /* what the kernel did not take */
   int in_flight;
-  uint64_t connected_at, last_stamp;
+  uint64_t connected_at, last_stamp, said_at;
 } Client;
 
 static Options options;
 static const Revision *revision;
-static enum { ECHO, BROADCAST, CHURN, HOLD, ANSWER } mode;
+static enum { ECHO, BROADCAST, ROOMS, CHURN, HOLD, ANSWER } mode;
 static int epoll;
 static Client *clients;
 static int ready;
@@ -43,7 +50,11 @@ static Samples latency;
 static int deliveries_due, answers_due; /* of the current broadcast */
 static uint64_t broadcast_at, slowest_delivery_us, slowest_answer_us;
 
-static Template echo_template, shout_template;
+static int next_speaker;
+static uint64_t said;
+static bool silent; /* nobody speaks any more */
+
+static Template echo_template, shout_template, enter_template, say_template;
 
 /* ---- a client's connection ---- */
 
@@ -100,6 +111,18 @@ static void client_request_upgrade(Client *client, const char *sid) {
                  "Sec-WebSocket-Version: 13\r\n");
 }
 
+static void say(Client *client) {
+  client->said_at = now_us();
+  template_append(&client->out, &say_template, client->said_at);
+  said++;
+  client_flush(client);
+}
+
+static void say_next(void) {
+  say(&clients[next_speaker]);
+  next_speaker = (next_speaker + 1) % (options.clients < SPEAKERS ? options.clients : SPEAKERS);
+}
+
 /* ---- packets in ---- */
 
 static void on_joined(Client *client) {
@@ -114,7 +137,8 @@ static void on_joined(Client *client) {
 static void on_event(Client *client, const char *text, size_t length) {
   uint64_t now = now_us();
   uint64_t stamp = stamp_read(text, length);
-  if (length < options.payload || stamp < client->last_stamp || stamp > now) {
+  /* Two clients of a room may speak at a time: their messages need not come in the order of their stamps. */
+  if (length < options.payload || (stamp < client->last_stamp && mode != ROOMS) || stamp > now) {
     client_fail(client, "an answer that is not the expected message, or out of order");
     return;
   }
@@ -136,6 +160,15 @@ static void on_event(Client *client, const char *text, size_t length) {
       units++;
       deliveries_due--;
       if (measuring) samples_add(&latency, now - stamp);
+      break;
+    case ROOMS:
+      if (!running) {
+        answers_due--; /* it has entered */
+        break;
+      }
+      units++;
+      if (measuring) samples_add(&latency, now - stamp);
+      if (stamp == client->said_at && !silent) say_next();
       break;
     case ANSWER:
       if (client->in_flight) {
@@ -330,6 +363,29 @@ static void run_until(uint64_t end) {
   }
 }
 
+/* One after the other, so that the speakers fill whole rooms. */
+static void enter_all(void) {
+  for (int i = 0; i < options.clients; i++) {
+    answers_due = 1;
+    template_append(&clients[i].out, &enter_template, now_us());
+    client_flush(&clients[i]);
+    for (uint64_t end = now_us() + STALL_US; answers_due && now_us() < end && !errors;) round_of_events();
+    if (answers_due || errors) die("client %d could not enter a room", i);
+  }
+}
+
+/* Everybody in a room must get its messages, and nobody else. */
+static void check_deliveries(void) {
+  uint64_t due = said * ROOM_SIZE;
+  measuring = false;
+  silent = true;
+  for (uint64_t end = now_us() + STALL_US; units < due && now_us() < end;) round_of_events();
+  if (units != due) {
+    fprintf(stderr, "%lu deliveries of %lu messages\n", (unsigned long)units, (unsigned long)said);
+    errors++;
+  }
+}
+
 static void measure(void) {
   running = true;
   if (mode == ECHO)
@@ -338,6 +394,8 @@ static void measure(void) {
         template_append(&clients[i].out, &echo_template, now_us());
       client_flush(&clients[i]);
     }
+  if (mode == ROOMS)
+    for (int i = 0; i < options.window; i++) say_next();
   run_until(now_us() + seconds_us(options.warmup));
   announce("start");
   measuring = true;
@@ -345,6 +403,7 @@ static void measure(void) {
   run_until(started + seconds_us(options.seconds));
   uint64_t wall = now_us() - started, cpu = own_cpu_us() - cpu_before, done = units - units_before;
   announce("stop");
+  if (mode == ROOMS) check_deliveries();
   announce_result(done, wall, cpu, errors, &latency);
 }
 
@@ -374,7 +433,7 @@ static void answer(void) {
 }
 
 int main(int argc, char **argv) {
-  static const char *const names[] = {"echo", "broadcast", "churn", "hold", "answer", NULL};
+  static const char *const names[] = {"echo", "broadcast", "rooms", "churn", "hold", "answer", NULL};
   options = options_parse(argc, argv);
   int name = 0;
   while (names[name] && strcmp(names[name], options.mode)) name++;
@@ -385,7 +444,10 @@ int main(int argc, char **argv) {
   clients = calloc((size_t)options.clients, sizeof *clients);
   echo_template = template_make(revision, "echo", options.payload);
   shout_template = template_make(revision, "shout", options.payload);
+  enter_template = template_make(revision, "enter", options.payload);
+  say_template = template_make(revision, "say", options.payload);
   if (mode != CHURN) connect_all();
+  if (mode == ROOMS) enter_all();
   announce("ready");
   if (mode == HOLD)
     hold();

@@ -4,21 +4,36 @@ from gevent import monkey
 
 monkey.patch_all()
 
+from itertools import count  # noqa: E402
 from typing import Any  # noqa: E402
 
 from pyramid.config import Configurator  # noqa: E402
 
 from pyramid_socketio import SocketIOContext, SocketIOServer  # noqa: E402
 
+#: As in load/websocket_load.c.
+ROOM_SIZE = 10
+
 
 class Bench(SocketIOContext):
-    """Answers an echo to its sender and a shout to everybody."""
+    """Answers an echo to its sender, a shout to everybody, and what is said to those in a room."""
+
+    entered = count()
 
     def msg_echo(self, msg: dict[str, Any]) -> None:
         self.emit("message", msg)
 
     def msg_shout(self, msg: dict[str, Any]) -> None:
         self.send_and_broadcast(msg)
+
+    def msg_enter(self, msg: dict[str, Any]) -> None:
+        room = f"room {next(self.entered) // ROOM_SIZE}"
+        self.join(room)
+        self.room = self.request.socketio.to(room)
+        self.emit("message", msg)
+
+    def msg_say(self, msg: dict[str, Any]) -> None:
+        self.room.send(msg)
 
 
 with Configurator(settings={"socketio.max_sessions": "100000"}) as config:
