@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .classic_session import ClassicSession
 from .errors import BadHandshakeMethod, BadRequest, Forbidden, HandshakeError, UnknownTransport, UnsupportedRevision
 from .handshake import UPGRADE_KEY, Answer
-from .origins import check_origin, cors_headers, preflight_headers
+from .origins import check_origin, check_script, cors_headers, preflight_headers
 from .protocol.hixie import Handshake
 from .protocol.http import encode_head, escape
 from .protocol.paths import ClassicRequest
@@ -73,6 +73,9 @@ class Classic:
             cors = self._judge_origin(exchange, environ, environ["REQUEST_METHOD"])
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 return Answer(204, cors, b"")
+            if request.transport == "jsonp-polling" or "jsonp" in query:
+                own = environ["wsgi.url_scheme"], environ.get("HTTP_HOST", "")
+                check_script(self._settings, exchange.head.headers, *own)
             revision = self._served(request)
             if request.sid:
                 return self._unknown(revision, request, query, environ, exchange, cors)

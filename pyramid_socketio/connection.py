@@ -65,8 +65,9 @@ class Connection:
         self.sockets: dict[str, NamespaceSocket] = {}
         self._connect = connect
         self._pending: PendingPacket | None = None
-        #: What the client wants to connect to, while it is not decided whether it may be in "/".
-        self._waiting: list[SocketPacket] | None = None
+        #: What the client wants to connect to, while it is not decided whether it may be in "/": "the server waits with
+        #: it until / is connected" (Engine.IO 3, Socket.IO 4, section 8.1).
+        self._waiting: list[SocketPacket] | None = [] if session.revision.joins_main else None
         #: Since the last time that a namespace let the client in.
         self._refusals = 0
         #: Workers that still run the application's code for sockets that have ended.
@@ -80,8 +81,6 @@ class Connection:
 
     def opened(self) -> None:
         if self.session.revision.joins_main:
-            # "The server waits with them until / is connected" (Engine.IO 3, Socket.IO 4, section 8.1).
-            self._waiting = []
             self._join(SocketPacket(CONNECT))
 
     def messages(self, messages: list[str | bytes]) -> ProtocolError | None:
@@ -158,6 +157,8 @@ class Connection:
     def _forgive(self, packet: SocketPacket, socket: NamespaceSocket | None, ready: list[NamespaceSocket]) -> None:
         """The same in a revision whose clients do not wait for answers: nothing that comes too early is an error."""
         if packet.type == CONNECT:
+            if len(packet.namespace) > _MAX_NAMESPACE_LENGTH:
+                raise LimitExceeded(f"a namespace of more than {_MAX_NAMESPACE_LENGTH} characters")
             if socket is None and packet.namespace != "/":
                 if self._waiting is None:
                     self._join(packet)
@@ -167,6 +168,8 @@ class Connection:
                 self.send(self.session.revision.socket.encode_connect(packet.namespace, socket.id))
         elif socket is None:
             log.debug("session %s: ignored a packet for %s", self.session.sid[:6], escape(packet.namespace, 100))
+        elif packet.type == DISCONNECT and packet.namespace == "/" and self.session.revision.main_is_connection:
+            self.session.close(CloseReason.CLIENT)
         elif packet.type == DISCONNECT:
             socket.end(CloseReason.CLIENT)
         elif packet.type == EVENT:

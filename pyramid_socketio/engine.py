@@ -21,7 +21,7 @@ from .errors import (
 from .evented.timers import Timers
 from .handshake import UPGRADE_KEY, Answer, kept_environ, parse_query
 from .interfaces import CONNECTION
-from .origins import check_origin, cors_headers, preflight_headers
+from .origins import check_origin, check_script, cors_headers, preflight_headers
 from .protocol.http import Head, encode_head, escape
 from .protocol.paths import recognise
 from .protocol.revisions import Revision, by_query
@@ -89,6 +89,8 @@ class Engine:
                     return self._classic.answer(request, query, environ, exchange, hint)
             transport = self._transport(query, websocket)
             foreign = self._is_foreign(headers, environ)
+            if "j" in query:
+                check_script(self.settings, headers, environ["wsgi.url_scheme"], environ.get("HTTP_HOST", ""))
             asked = by_query(query)
             credentials = asked is not None and asked.sends_credentials
             cors = cors_headers(self.settings, headers.get("origin"), foreign, credentials)

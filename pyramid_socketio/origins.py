@@ -9,7 +9,7 @@ from typing import Final
 from .errors import BadRequest, Forbidden
 from .settings import Settings
 
-__all__ = ["check_origin", "cors_headers", "preflight_headers"]
+__all__ = ["check_origin", "check_script", "cors_headers", "preflight_headers"]
 
 _ORIGIN: Final = re.compile(r"(https?)://([^]/:?#@[\s]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
@@ -58,6 +58,21 @@ def check_origin(settings: Settings, origin: str | None, scheme: str, host: str)
         if allowed == "*" or allowed == asked or (parts is not None and parts == _parts(allowed)):
             return True
     raise Forbidden(f"origin {origin} is neither the server's own ({scheme}://{host}) nor in socketio.allowed_origins")
+
+
+def check_script(settings: Settings, headers: Mapping[str, str], scheme: str, host: str) -> None:
+    """Judge the page that asks for an answer as a script, which any page may: such a request names no origin.
+
+    Browsers that say neither where it comes from nor that this is another site are not kept out.
+
+    Raises:
+        Forbidden, BadRequest: see :func:`check_origin`.
+    """
+    referer = headers.get("referer", "").split("/", 3)
+    if len(referer) >= 3 and referer[0] in ("http:", "https:"):
+        check_origin(settings, "/".join(referer[:3]), scheme, host)
+    elif headers.get("sec-fetch-site") == "cross-site" and "*" not in settings.allowed_origins:
+        raise Forbidden("a script for a page of another site, whose origin is not known")
 
 
 def cors_headers(

@@ -33,8 +33,10 @@ class Rooms(Generic[Member]):
     def leave(self, room: str, id: str) -> None:
         """Nothing happens to who is not in it."""
         members = self._rooms.get(room)
-        if members is not None and members.pop(id, None) is not None and not members:
-            del self._rooms[room]
+        if members is not None:
+            members.pop(id, None)
+            if not members:
+                del self._rooms[room]
 
     def members(self, room: str) -> Mapping[str, Member]:
         return self._rooms.get(room, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ..errors import ProtocolError
 from ..evented.wire import Wire
@@ -70,5 +71,6 @@ class ClassicWebSocketTransport(WebSocketTransport):
         frames: Parser | None = None,
     ) -> None:
         frames = frames or FrameParser(settings.max_message_size, settings.max_fragments)
-        super().__init__(wire, revision, settings, session, early, PacketParser(frames, revision.engine.split))
+        split = partial(revision.engine.split, max_packets=settings.max_payload_packets)
+        super().__init__(wire, revision, settings, session, early, PacketParser(frames, split))
         self.name = name

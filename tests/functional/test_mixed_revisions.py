@@ -14,8 +14,8 @@ from pyramid_socketio.interfaces import ISocketIO
 from pyramid_socketio.protocol import payload_v0, payload_v1, socketio_v0, socketio_v1, socketio_v5
 from pyramid_socketio.protocol.socketio_v4 import Codec
 from tests.conftest import wait_for
-from tests.functional.classic import Polling06, Socket06, Socket09
-from tests.functional.raw import EngineSocket, PollingSession
+from tests.functional.classic import Polling06, Polling09, Socket06, Socket09
+from tests.functional.raw import EngineSocket, PollingSession, request
 from tests.functional.serving import ThreadServer
 from tests.functional.test_eio3 import OldPolling, OldSocket
 
@@ -125,3 +125,53 @@ def test_a_broadcast_encodes_once_for_each_revision_and_framing(
     assert calls == {"today": 1, "2": 1, "0.9": 1, "0.6": 1, "frames 0.9": 1, "frames 0.6": 1}
     for client in (*today, *older[:3], *classic, *pollers):
         client.__exit__()
+
+
+@pytest.mark.parametrize(
+    "path", ["/socket.io/?EIO=3&transport=polling&j=0", "/socket.io/jsonp-polling//1290000000000/0"]
+)
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Referer": "http://evil.example/page"}, 403),
+        ({"Referer": "http://localhost/page", "Host": "localhost"}, 200),
+    ],
+)
+def test_no_foreign_page_gets_a_script(server: ThreadServer, path: str, headers: dict[str, str], status: int) -> None:
+    assert request(server.port, "GET", path, headers).status == status
+
+
+def test_a_handshake_by_script_for_a_foreign_page(server: ThreadServer) -> None:
+    answer = request(server.port, "GET", "/socket.io/1/?jsonp=0", {"Referer": "http://evil.example/"})
+    assert answer.text == 'io.j[0](new Error("handshake bad origin"));'
+
+
+def test_leaving_the_main_namespace_is_the_end_however_it_is_written(server: ThreadServer) -> None:
+    with Socket09(server.port) as nine:
+        nine.send_text("0:1:")
+        assert nine.close_code() == 1000
+
+
+def test_what_comes_before_the_first_transport_waits(server: ThreadServer) -> None:
+    with Polling09(server.port) as nine:
+        nine.post(*[f"1::/nope{number}" for number in range(31)])
+        assert nine.receive() == ["1::"]
+        assert len(nine.receive(31)) == 31
+
+
+def test_long_namespaces_do_not_wait(server: ThreadServer) -> None:
+    with OldSocket(server.port) as two:
+        two.send_text(f"40/{300 * 'a'},")
+        assert two.close_code() == 1008
+
+
+def test_packets_in_one_frame_are_limited() -> None:
+    with Configurator(settings={"socketio.max_payload_packets": "5"}) as config:
+        config.include("pyramid_socketio")
+        config.add_socketio_context(Room, "/")
+    with ThreadServer(config.make_wsgi_app()) as server, Socket06(server.port) as six:
+        six.send_text(6 * "~m~1~m~x")
+        assert six.close_code() == 1008
