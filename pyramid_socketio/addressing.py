@@ -12,13 +12,13 @@ from zope.interface import providedBy
 
 from .adapters import Answers, Audience
 from .errors import AckTimeout, CloseReason, NoSocket, SessionClosed
-from .namespace import RESERVED, NamespaceSocket, user_room
+from .namespace import CHANNEL, RESERVED, NamespaceSocket, channel_room, user_room
 from .protocol.jsontext import Default, native
 
 if TYPE_CHECKING:
     from .socketio import SocketIO
 
-__all__ = ["Server", "Target", "checked_rooms", "event_data", "named_rooms", "pyramid_json"]
+__all__ = ["Server", "Target", "channel_rooms", "checked_rooms", "event_data", "named_rooms", "pyramid_json"]
 
 #: ``emit(user=None)`` is for nobody: who is not logged in has no other clients.
 _EVERYBODY: Final = object()
@@ -41,7 +41,7 @@ def checked_rooms(rooms: tuple[str, ...]) -> tuple[str, ...]:
 
     Raises:
         TypeError: one is no text; several are several arguments, not a list.
-        ValueError: one is the package's: whoever could join that would read what is for another user.
+        ValueError: one is the package's: whoever could join that would read what is for a user or a channel.
     """
     for room in rooms:
         if not isinstance(room, str):
@@ -49,6 +49,18 @@ def checked_rooms(rooms: tuple[str, ...]) -> tuple[str, ...]:
         if room[:1] == RESERVED:
             raise ValueError(f"the name of a room must not begin with {RESERVED!r}: {room[:100]!r}")
     return rooms
+
+
+def channel_rooms(channels: tuple[str, ...]) -> tuple[str, ...]:
+    """The rooms of channels that an application names.
+
+    Raises:
+        TypeError: one is no text; several are several arguments, not a list.
+    """
+    for channel in channels:
+        if not isinstance(channel, str):
+            raise TypeError(f"the name of a channel is a text, not {channel!r}")
+    return tuple(map(channel_room, channels))
 
 
 def named_rooms(socket: NamespaceSocket) -> set[str]:
@@ -123,6 +135,16 @@ class Target:
     def to_user(self, userid: Any) -> Target:
         """All clients of a user, as the security policy knew it when they connected; nobody for ``None``."""
         return self._to() if userid is None else self._to(user_room(userid))
+
+    def to_channel(self, *channels: str) -> Target:
+        """Who is in one of these channels, or of the rooms and channels that were named before; see :mod:`.channels`.
+
+        A channel is not the room of the same name.
+
+        Raises:
+            TypeError: a channel's name is no text; several are several arguments, not a list.
+        """
+        return self._to(*channel_rooms(channels))
 
     def except_(self, *rooms: str) -> Target:
         """Without who is in one of these rooms."""
@@ -214,6 +236,10 @@ class Server:
         """See :meth:`Target.to_user`."""
         return self.everybody.to_user(userid)
 
+    def to_channel(self, *channels: str) -> Target:
+        """See :meth:`Target.to_channel`."""
+        return self.everybody.to_channel(*channels)
+
     def except_(self, *rooms: str) -> Target:
         """See :meth:`Target.except_`."""
         return self.everybody.except_(*rooms)
@@ -250,7 +276,7 @@ class Server:
         Raises:
             NoSocket: nobody is there (setting ``raise_no_socket``).
         """
-        self._reach(self.to(channel)).send(message)
+        self._reach(self.to_channel(channel)).send(message)
 
     def send(self, session_id: str, message: Any) -> None:
         """Send a message to one client, by its public id.
@@ -308,9 +334,15 @@ class Server:
 
     @property
     def rooms(self) -> dict[str, int]:
-        """The rooms that somebody is in, and how many; a client's own is not among them."""
+        """The rooms that somebody is in, and how many; not those of single clients, users and channels."""
         rooms = self._owner.adapter.rooms(self.namespace)
         return {room: count for room, count in rooms.items() if room[:1] != RESERVED}
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """The channels that somebody is in, and how many."""
+        rooms = self._owner.adapter.rooms(self.namespace)
+        return {room.removeprefix(CHANNEL): count for room, count in rooms.items() if room.startswith(CHANNEL)}
 
     def close_room(self, room: str) -> None:
         """Everybody leaves the room."""

@@ -18,6 +18,7 @@ from .interfaces import AUTH, CONNECTION, SOCKET
 from .manage import obtain_socketio
 from .messagelog import log_message
 from .namespace import Context, NamespaceSocket
+from .protocol.packets import as_message
 
 __all__ = ["BlockingSocket"]
 
@@ -264,7 +265,7 @@ class _Client:
         if log_format is not None:
             log_message(log_format, self._request.environ, data, "type")
         self._taken.clear()
-        self._next = [_as_message(data)]
+        self._next = [as_message(data)]
         self._arrived.set()
         self._taken.wait()
         return None
@@ -281,15 +282,3 @@ class _Client:
         self._gone = True
         self._arrived.set()
         self._over.wait(self.socket.connection.owner.settings.close_timeout)
-
-
-def _as_message(data: list[Any]) -> Any:
-    """An event as the value of a message, the way in which clients without events are sent one."""
-    name, *args = data
-    if len(args) != 1:
-        return {"type": name, "args": args} if args else {"type": name}
-    (arg,) = args
-    if name == "message":
-        return arg
-    # First and last: nothing in the argument may take its place.
-    return {"type": name} | arg | {"type": name} if isinstance(arg, dict) else {"type": name, "args": args}

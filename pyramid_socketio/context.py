@@ -317,6 +317,10 @@ class SocketIOContext:
         """The other clients of a user; nobody for ``None``."""
         return self._target().to_user(userid)
 
+    def to_channel(self, *channels: str) -> Target:
+        """The other clients in these channels; see :class:`~pyramid_socketio.channels.ChannelContext`."""
+        return self._target().to_channel(*channels)
+
     def except_(self, *rooms: str) -> Target:
         """The other clients of the namespace, without those in these rooms."""
         return self._target().except_(*rooms)

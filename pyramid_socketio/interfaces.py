@@ -17,6 +17,7 @@ __all__ = [
     "CANNOT_SERVE",
     "CONNECTION",
     "SOCKET",
+    "IEventHandlers",
     "ISocketIO",
     "ISocketIONamespaces",
     "socketio_for",
@@ -35,6 +36,10 @@ AUTH: Final = "pyramid_socketio.auth"
 CANNOT_SERVE: Final = (
     "Socket.IO needs a server that can hold connections open: run `socketio-serve development.ini` instead."
 )
+
+
+class IEventHandlers(Interface):  # type: ignore[misc]
+    """Utility: the :class:`~pyramid_socketio.events.EventHandlers` of the application, where it has some."""
 
 
 class ISocketIO(Interface):  # type: ignore[misc]

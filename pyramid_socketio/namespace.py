@@ -29,7 +29,17 @@ from .protocol.packets import ACK, EVENT, EncodedPacket, SocketPacket
 if TYPE_CHECKING:
     from .connection import Connection
 
-__all__ = ["CONNECTED", "FAILURES", "RESERVED", "Connector", "Context", "NamespaceSocket", "user_room"]
+__all__ = [
+    "CHANNEL",
+    "CONNECTED",
+    "FAILURES",
+    "RESERVED",
+    "Connector",
+    "Context",
+    "NamespaceSocket",
+    "channel_room",
+    "user_room",
+]
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +86,15 @@ RESERVED: Final = "\x1f"
 def user_room(userid: Any) -> str:
     """The room of all clients of one user."""
     return f"{RESERVED}user:{userid}"
+
+
+#: How the rooms of channels begin: the rest is the channel's name, which a client may choose.
+CHANNEL: Final = f"{RESERVED}channel:"
+
+
+def channel_room(name: str) -> str:
+    """The room of a channel; whatever its name, it is no named room, no client's and no user's."""
+    return CHANNEL + name
 
 
 #: Lets a client into a namespace, in a worker: ``connector(socket, auth)`` gives the context or raises ConnectRefused.
@@ -430,7 +449,6 @@ class NamespaceSocket:
         """Ask the application whether the client may come in. Runs in a worker."""
         connection = self.connection
         self._decider = getcurrent()
-        connection.owner.deciding.add(self.id)
         try:
             context = connect(self, auth)
         except ConnectRefused as refused:
@@ -445,7 +463,6 @@ class NamespaceSocket:
             return
         finally:
             self._decider = None
-            connection.owner.deciding.discard(self.id)
         self.context = context
         if self.state is _ENDED:
             # The client went away while the application was still deciding.
@@ -468,6 +485,19 @@ class NamespaceSocket:
         connection.joined()
         self.drain()
 
+    def forget(self) -> None:
+        """Leave all rooms, do not wait for acknowledgements, drop what waits for the end of ``connect``.
+
+        For a ``connect`` that is called again, because what it did does not count; and at the end.
+        """
+        self._early = None
+        if self.rooms is not None:
+            self.connection.owner.adapter.leave_all(self)
+        acks, self._acks = self._acks, None
+        for answered in (acks or {}).values():
+            if isinstance(answered, AsyncResult):
+                answered.set(None)
+
     def _turn_away(self, refused: ConnectRefused) -> None:
         """The application has decided: no."""
         self._refuse(refused)
@@ -487,13 +517,7 @@ class NamespaceSocket:
         connection = self.connection
         connection.sockets.pop(self.namespace, None)
         connection.leaving += 1  # until `connect`, or the `drain` that comes to the end, is over
-        self._early = None
-        if self.rooms is not None:
-            connection.owner.adapter.leave_all(self)
-        acks, self._acks = self._acks, None
-        for answered in (acks or {}).values():
-            if isinstance(answered, AsyncResult):
-                answered.set(None)
+        self.forget()
         if state is _CONNECTING:
             self._inbox = None
             if self._full:

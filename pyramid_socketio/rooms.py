@@ -71,7 +71,10 @@ class Rooms(Generic[Member]):
         for room in without:
             # Python goes through the smaller one: a room of thousands that is left out does not cost thousands.
             excluded |= chosen.keys() & self.members(room).keys()
-        return [member for id, member in dict(chosen).items() if id not in excluded]
+        rest = dict(chosen)
+        for id in excluded:
+            rest.pop(id, None)
+        return list(rest.values())
 
     def _named(self, everybody: Mapping[str, Member], room: str) -> Mapping[str, Member]:
         members = self._rooms.get(room)

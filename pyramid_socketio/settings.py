@@ -98,6 +98,13 @@ def _revisions(value: Any) -> tuple[str, ...]:
     return names
 
 
+def _unbound_handlers(value: Any) -> str:
+    when = _text(value)
+    if when not in ("outside", "always"):
+        raise ValueError("must be outside or always")
+    return when
+
+
 def _origins(value: Any) -> tuple[str, ...]:
     origins = tuple(origin.rstrip("/").lower() for origin in _words(value))
     for origin in origins:
@@ -212,6 +219,14 @@ TABLE: tuple[Setting, ...] = (
         "",
         "whether sending from anywhere raises `NoSocket` when nobody is there to receive",
     ),
+    Setting("max_channels", _count, 128, "channels", "most channels that one client may ask for"),
+    Setting(
+        "unbound_handlers",
+        _unbound_handlers,
+        "outside",
+        "",
+        "when event handlers that are bound to no channel run: `outside`, for clients that are in none, or `always`",
+    ),
     Setting("max_sessions", _count, 10_000, "sessions", "most clients at a time; a further one is answered 503"),
     Setting(
         "allowed_origins",
@@ -291,6 +306,8 @@ class Settings:
     max_queue_packets: int
     max_queue_bytes: int
     raise_no_socket: bool
+    max_channels: int
+    unbound_handlers: str
     max_sessions: int
     allowed_origins: tuple[str, ...]
     allow_no_origin: bool

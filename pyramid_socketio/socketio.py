@@ -11,7 +11,7 @@ from typing import Any, Final
 import gevent
 from gevent import get_hub, monkey
 
-from .adapters import Adapter
+from .adapters import Adapter, Audience
 from .adapters.memory import MemoryAdapter
 from .connection import Connection
 from .engine import Answer, Engine
@@ -54,8 +54,6 @@ class SocketIO:
         self.engine = Engine(settings, self.timers, self._accept)
         #: Namespace to the connected clients in it, by id.
         self.members: dict[str, dict[str, NamespaceSocket]] = {}
-        #: Ids of clients about which the application is deciding: they are known, and not yet among the members.
-        self.deciding: set[str] = set()
         #: Where rooms are kept.
         self.adapter: Adapter = MemoryAdapter(self.members, self.deliver)
         #: The event loop that serves the clients, and its thread.
@@ -85,19 +83,20 @@ class SocketIO:
     def broadcast(
         self, namespace: str, data: list[Any], skip: NamespaceSocket | None = None, default: Default | None = None
     ) -> None:
-        """Send an event to every client of a namespace but ``skip``.
-
-        Encoded once per revision, framed once per kind of transport. No application code runs in here.
-        """
-        members = self.members.get(namespace)
-        if members:
-            # A copy, because a client that turns out to be gone leaves the dict.
-            self.deliver(namespace, [socket for socket in members.values() if socket is not skip], data, default)
+        """Send an event to every client of a namespace but ``skip``, in whichever process. Runs no application code."""
+        audience = Audience(without=() if skip is None else (skip.id,))
+        self.adapter.broadcast(namespace, audience, data, default)
 
     def deliver(
         self, namespace: str, sockets: Iterable[NamespaceSocket], data: list[Any], default: Default | None
     ) -> None:
-        """Send an event to some clients of a namespace; a client that is not in yet gets it when it is."""
+        """Send an event to some clients of a namespace; a client that is not in yet gets it when it is.
+
+        Encoded once per revision, framed once per kind of transport. No application code runs in here.
+
+        Args:
+            sockets: not a view of what changes while it is sent: a client that turns out to be gone leaves its rooms.
+        """
         messages: dict[int, Any] = {}
         last: Revision | None = None
         message: Any = None

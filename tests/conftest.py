@@ -18,6 +18,9 @@ from typing import TypeVar
 
 import pytest
 
+# Not the name of a test: without this, what fails there would not say which values it has compared.
+pytest.register_assert_rewrite("tests.adapters")
+
 ROOT = Path(__file__).parent.parent
 
 #: Every deadline of the tests in seconds, for a machine of ordinary speed; ``TEST_TIME_SCALE`` stretches it.
@@ -155,6 +158,7 @@ def server(start_server: Callable[..., ServerProcess]) -> Iterator[Callable[...,
 NEEDS = {
     "peer": lambda: shutil.which("node") and (ROOT / "tests/peers/node_modules").is_dir(),
     "browser": lambda: shutil.which("chromium") and shutil.which("chromedriver"),
+    "redis": lambda: shutil.which("redis-server"),
 }
 
 

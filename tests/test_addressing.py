@@ -23,7 +23,7 @@ from pyramid_socketio.adapters import Answers, Audience
 from pyramid_socketio.addressing import Server, Target, checked_rooms, named_rooms, pyramid_json
 from pyramid_socketio.errors import AckTimeout, NoSocket, NotCarried, SessionClosed
 from pyramid_socketio.interfaces import socketio_for
-from pyramid_socketio.namespace import user_room
+from pyramid_socketio.namespace import channel_room, user_room
 from pyramid_socketio.protocol.revisions import V0
 from pyramid_socketio.socketio import SocketIO, get_ident
 from tests.adapters import Member, make_node
@@ -110,11 +110,12 @@ def test_names_that_no_room_can_have(server: Server, bad: Any, error: type[Excep
 
 
 def test_rooms_of_the_package_cannot_be_asked_for_and_are_not_shown(node: SocketIO, server: Server) -> None:
-    anna = member(node, "red", user_room("anna"))
+    anna = member(node, "red", user_room("anna"), channel_room("red"))
     assert named_rooms(anna.socket) == {anna.id, "red"}
     assert server.rooms == {"red": 1}
-    with pytest.raises(ValueError, match="must not begin"):
-        checked_rooms(("red", user_room("anna")))
+    for room in (user_room("anna"), channel_room("red")):
+        with pytest.raises(ValueError, match="must not begin"):
+            checked_rooms(("red", room))
     assert checked_rooms(("", "red", "a\x1fb")) == ("", "red", "a\x1fb")
 
 
@@ -138,11 +139,35 @@ def test_nobody_is_not_everybody(node: SocketIO, server: Server) -> None:
     assert anonymous.packets == odd.packets == []
 
 
+# Channels
+
+
+def test_channels_are_apart_from_rooms(node: SocketIO, server: Server) -> None:
+    anna, ben, carla = member(node, "red"), member(node, channel_room("red")), member(node, channel_room("a:\x1f"))
+    other = member(node, channel_room("red"), namespace="/chat")
+    assert server.rooms == {"red": 1}
+    assert server.channels == {"red": 1, "a:\x1f": 1}
+    assert server.to_channel("red").members() == {ben.id}
+    assert server.to_channel("red", "a:\x1f").members() == {ben.id, carla.id}
+    assert server.to("red").to_channel("red").members() == {anna.id, ben.id}
+    assert server.to_channel(ben.id).members() == server.to_channel().members() == set()
+    assert server.of("/chat").to_channel("red").members() == {other.id}
+    server.close_room("red")
+    server.to_channel("red").emit("hi")
+    assert [one.packets for one in (anna, ben, carla, other)] == [[], ['42["hi"]'], [], []]
+
+
+def test_names_that_no_channel_can_have(server: Server) -> None:
+    for bad in (5, None, ["red"]):
+        with pytest.raises(TypeError, match="the name of a channel is a text"):
+            server.to_channel("red", bad)  # type: ignore[arg-type]
+
+
 # From anywhere
 
 
 def test_one_client_a_channel_and_everybody(node: SocketIO, server: Server) -> None:
-    anna, ben = member(node, "red"), member(node)
+    anna, ben = member(node, channel_room("red")), member(node, "red")
     server.send(anna.id, 1)
     server.broadcast_channel(2, "red")
     server.broadcast(3)
@@ -385,7 +410,7 @@ def test_functions_of_the_module(application: Any) -> None:
     assert socketio is not None
     # Contexts are the connector's affair, which is not asked here.
     socketio.connect = make_node().connect
-    anna, ben = member(socketio, "red"), member(socketio)
+    anna, ben = member(socketio, channel_room("red")), member(socketio, "red")
     everywhere.send(anna.id, 1)
     everywhere.broadcast_channel(2, "red")
     everywhere.broadcast(Point(3), registry=application.registry)

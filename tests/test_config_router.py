@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -50,6 +51,10 @@ class FakeSocket:
         self.namespace = namespace
         self.id = "id"
         self.engine_session = FakeSession()
+        self.forgotten = 0
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
 
 class Recorder(SocketIOContext):
@@ -531,9 +536,12 @@ def test_an_execution_policy_may_try_again(config: Configurator) -> None:
 
     config.registry.registerUtility(retry, IExecutionPolicy)
     config.add_socketio_context(Chat, "/")
-    context = connect(config, "/")
+    config.commit()
+    socket = FakeSocket("/")
+    context = ConnectRouter(config.registry).connect(socket, None)
     assert Chat.stopped == [Chat.made[0]]
     assert context is Chat.made[1]
+    assert socket.forgotten == 1, "what the first one sent and joined"
 
 
 def test_subrequests_go_to_http_views(config: Configurator) -> None:
@@ -637,6 +645,44 @@ def test_the_full_request_is_freed_without_the_garbage_collector(config: Configu
     finally:
         gc.enable()
     assert context.request is not None
+
+
+class Broken(Exception):
+    """An error of the application, for which the test below has an exception view or not."""
+
+
+@pytest.mark.parametrize("returned", [False, True])
+@pytest.mark.parametrize("view", [False, True])
+@pytest.mark.parametrize("kind", [ConnectRefused, HTTPForbidden, HTTPNotFound, Broken])
+def test_who_is_refused_is_freed_without_the_garbage_collector(
+    config: Configurator, kind: type[Exception], view: bool, returned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a client that is refused again and again fills the memory until that runs."""
+    # pytest keeps what is logged, and so the traceback.
+    monkeypatch.setattr(logging.getLogger("pyramid_socketio.config.router"), "disabled", True)
+    kept: list[weakref.ref[Any]] = []
+
+    class Chat(SocketIOContext):
+        def connect(self) -> Any:
+            error = kind()
+            kept.extend(map(weakref.ref, (self, self.request, error)))
+            if returned:
+                return error
+            raise error
+
+    if view:
+        config.add_exception_view(lambda error, request: Response(status=409), context=kind)
+    config.add_socketio_context(Chat, "/")
+    config.commit()
+    router = ConnectRouter(config.registry)
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(ConnectRefused):
+            router.connect(FakeSocket("/"), None)
+        assert [reference() for reference in kept] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_the_handshake_is_not_changed(config: Configurator, context_class: type[Recorder]) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from pyramid_socketio.protocol import packets
 from pyramid_socketio.protocol.packets import EVENT, SocketPacket
 
@@ -34,3 +38,27 @@ def test_the_biggest_ack_id_is_exact_in_javascript() -> None:
 
 def test_the_public_names() -> None:
     assert all(hasattr(packets, name) for name in packets.__all__)
+
+
+@pytest.mark.parametrize(
+    "event, message",
+    [
+        (["message", "text"], "text"),
+        (["message", None], None),
+        (["message", {"type": "other"}], {"type": "other"}),
+        (["message"], {"type": "message"}),
+        (["message", 1, 2], {"type": "message", "args": [1, 2]}),
+        (["said"], {"type": "said"}),
+        (["said", {"a": 1}], {"type": "said", "a": 1}),
+        (["said", {"a": 1, "type": "other"}], {"type": "said", "a": 1}),
+        (["said", "a"], {"type": "said", "args": ["a"]}),
+        (("said", {}, {}), {"type": "said", "args": [{}, {}]}),
+        ([{"odd": 1}, 2], {"type": {"odd": 1}, "args": [2]}),
+    ],
+)
+def test_an_event_as_a_message(event: Any, message: Any) -> None:
+    assert packets.as_message(event) == message
+
+
+def test_the_type_comes_first() -> None:
+    assert list(packets.as_message(["said", {"a": 1, "type": "other"}])) == ["type", "a"]

@@ -59,7 +59,7 @@ class Adapter(Protocol):
         """Nothing happens for rooms that the client is not in."""
 
     def leave_all(self, socket: NamespaceSocket) -> None:
-        """The client is gone."""
+        """The client leaves all its rooms: it is gone, or its CONNECT begins anew."""
 
     def close_room(self, namespace: str, room: str) -> None:
         """Everybody leaves it."""

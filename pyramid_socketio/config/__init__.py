@@ -15,6 +15,7 @@ from ..interfaces import ANSWERED, SOCKET, ISocketIO, ISocketIONamespaces, socke
 from ..settings import parse_settings
 from ..socketio import SocketIO
 from .directives import add_socketio_context, socketio_context
+from .events import add_socketio_handler
 from .router import NamespacesMapper, connector
 from .scripts import socketio_scripts
 from .views import add_resource
@@ -36,7 +37,9 @@ def includeme(config: Configurator) -> None:
 
     - the directive ``config.add_socketio_context``, and with it the decorator ``socketio_context`` for
       ``config.scan()``;
-    - the view predicate ``websocket`` and ``request.websocket_url``, for :mod:`pyramid_socketio.websocket`;
+    - the directive ``config.add_socketio_handler``, for the decorators of :mod:`pyramid_socketio.events`;
+    - the view predicate ``websocket``, ``request.websocket_url`` and ``request.websocket_path``, for
+      :mod:`pyramid_socketio.websocket`;
     - the Socket.IO server, made from the ``socketio.*`` settings, as the utility :class:`ISocketIO`;
     - the namespaces, as the utility :class:`ISocketIONamespaces`;
     - the routes ``pyramid_socketio.resource`` and ``pyramid_socketio.client``, with their views, below the setting
@@ -52,6 +55,7 @@ def includeme(config: Configurator) -> None:
         ConfigurationError: at commit, for a bad or unknown ``socketio.*`` setting.
     """
     config.add_directive("add_socketio_context", add_socketio_context)
+    config.add_directive("add_socketio_handler", add_socketio_handler)
     config.add_request_method(socketio_of, "socketio", property=True)
     # A property: Pyramid binds methods into each request, which then only the garbage collector frees.
     config.add_request_method(lambda request: partial(socketio_scripts, request), "socketio_scripts", property=True)

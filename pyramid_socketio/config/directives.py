@@ -21,7 +21,7 @@ from .router import connect_view
 if TYPE_CHECKING:
     from pyramid.config import Configurator
 
-__all__ = ["add_socketio_context", "socketio_context"]
+__all__ = ["add_socketio_context", "answer_namespace", "route_name", "socketio_context"]
 
 Context = TypeVar("Context", bound=type[SocketIOContext])
 
@@ -61,14 +61,44 @@ def add_socketio_context(
             "as in '/' or '/chat/{room}'"
         )
     factory = config.maybe_dotted(factory)
-    name = f"socketio:{pattern}"
     try:
-        Route(name, pattern, factory)
+        Route(route_name(pattern), pattern, factory)
     except re.error as error:
         raise ConfigurationError(f"add_socketio_context: the namespace {pattern!r} is no pattern: {error}") from error
 
-    intr = config.introspectable("socketio contexts", pattern, f"{context_class.__name__} at {pattern}", "context")
-    intr.update(context=context_class, pattern=pattern, permission=permission, factory=factory, predicates=predicates)
+    config.action(
+        ("socketio context", _normalised(pattern)),
+        action_method(answer_namespace),  # so that the actions in it, too, tell the line that calls the directive
+        args=(config, context_class, pattern, permission, factory, predicates, PHASE2_CONFIG),
+        kw={"_info": config.action_info},
+        order=PHASE2_CONFIG,
+    )
+
+
+def route_name(pattern: str) -> str:
+    """The name of a namespace's route."""
+    return f"socketio:{pattern}"
+
+
+def answer_namespace(
+    config: Configurator,
+    context: type[SocketIOContext],
+    pattern: str,
+    permission: str | None,
+    factory: Callable[[Any], Any] | None,
+    predicates: dict[str, Any],
+    order: int,
+) -> None:
+    """Register a namespace's route and view, and what introspection shows of them.
+
+    Called by an action, not by a directive: a registration that another one overrides must not leave its view behind.
+
+    Args:
+        order: the phase of that action.
+    """
+    name = route_name(pattern)
+    intr = config.introspectable("socketio contexts", pattern, f"{context.__name__} at {pattern}", "context")
+    intr.update(context=context, pattern=pattern, permission=permission, factory=factory, predicates=predicates)
     route_intr = config.introspectable("routes", name, f"{name} (a Socket.IO namespace)", "socketio namespace")
     route_intr.update(name=name, pattern=pattern, factory=factory)
     intr.relate("routes", name)
@@ -77,20 +107,8 @@ def add_socketio_context(
         config.registry.registerUtility(route_request_iface(name), IRouteRequest, name=name)
         config.registry.getUtility(ISocketIONamespaces).connect(name, pattern, factory)
 
-    def register(config: Configurator) -> None:
-        # From here, not from the directive: a registration that another one overrides must not leave its view behind.
-        config.action(None, register_route, order=PHASE2_CONFIG, introspectables=(route_intr, intr))
-        config.add_view(
-            connect_view(context_class), route_name=name, permission=permission, renderer=null_renderer, **predicates
-        )
-
-    config.action(
-        ("socketio context", _normalised(pattern)),
-        action_method(register),  # so that the actions in it, too, tell the line that calls the directive
-        args=(config,),
-        kw={"_info": config.action_info},
-        order=PHASE2_CONFIG,
-    )
+    config.action(None, register_route, order=order, introspectables=(route_intr, intr))
+    config.add_view(connect_view(context), route_name=name, permission=permission, renderer=null_renderer, **predicates)
 
 
 def _normalised(pattern: str) -> str:

@@ -73,15 +73,32 @@ class Attempt:
 
     def begin(self, request: Request) -> None:
         """Start with a request; start again where an execution policy tries anew."""
-        self.abandon()
+        if self.request is not None:
+            self.abandon()
+            self.release()
+            request.environ[SOCKET].forget()
         self.request = request
         self.connected = False
+
+    @property
+    def handled(self) -> Exception | None:
+        """The exception that an exception view has answered."""
+        error: Exception | None = getattr(self.request, "exception", None)
+        return error
 
     def abandon(self) -> None:
         """End a context that shall not be used."""
         context, self.context = self.context, None
         if context is not None:
             context.stop()  # not kill(): that would end the socket, which has yet to tell the client
+
+    def release(self) -> None:
+        """Let go of the request and of what went wrong: both lead back here, and the circles end here."""
+        request, self.request = self.request, None
+        if request is not None:
+            vars(request).pop("exc_info", None)
+        (error, _), self.failure = self.failure, (None, None)
+        _cut_off(error)
 
 
 def connect_view(context_class: type[SocketIOContext]) -> Callable[[Any, Request], Response]:
@@ -197,8 +214,7 @@ class ConnectRouter(Router):  # type: ignore[misc]
             attempt.abandon()
             raise
         finally:
-            # Its environ, and a failure's traceback, hold the attempt: else only the garbage collector frees them.
-            attempt.request, attempt.failure = None, (None, None)
+            attempt.release()
         return context
 
     def _context(self, environ: dict[str, Any], attempt: Attempt) -> SocketIOContext:
@@ -206,6 +222,7 @@ class ConnectRouter(Router):  # type: ignore[misc]
         try:
             response = self.execution_policy(environ, self)
         except (ConnectRefused, HTTPException) as error:
+            _cut_off(error)
             raise _refusal(error, 500, attempt) from None
         except Exception as error:
             failure, context = attempt.failure
@@ -214,12 +231,14 @@ class ConnectRouter(Router):  # type: ignore[misc]
                 # HTTPNotFound that says there is none.
                 error.__context__ = context
             log.exception("connecting a client to %r failed", environ[SOCKET].namespace)
+            _cut_off(error)
             raise ConnectRefused("Internal server error", {"status": 500}) from None
         # An exception view has answered where there is an exception, a tween where the view was not reached.
-        handled = getattr(attempt.request, "exception", None)
-        if handled is None and attempt.connected and attempt.context is not None and response.status_int < 300:
+        unharmed = attempt.handled is None and response.status_int < 300
+        if unharmed and attempt.connected and attempt.context is not None:
             return attempt.context
-        raise _refusal(handled, response.status_int, attempt)
+        _cut_off(attempt.handled)
+        raise _refusal(attempt.handled, response.status_int, attempt)
 
     def _slim(self, request: Any, handshake: dict[str, Any], path: str) -> Request:
         """A request for the life of the context: what the client asked for, without what Pyramid and tweens added."""
@@ -233,6 +252,16 @@ class ConnectRouter(Router):  # type: ignore[misc]
         slim.matchdict = request.matchdict
         slim.matched_route = request.matched_route
         return slim
+
+
+def _cut_off(error: Exception | None) -> None:
+    """Make an error forget the frames that it came through.
+
+    Frames of Pyramid's exception view tween, and of applications, hold the error: else only the garbage collector would
+    free it, and with it the context and the request.
+    """
+    if error is not None:
+        error.__traceback__ = error.__context__ = None
 
 
 def _refusal(error: Exception | None, status: int, attempt: Attempt) -> ConnectRefused:

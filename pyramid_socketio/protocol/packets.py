@@ -25,6 +25,7 @@ __all__ = [
     "EncodedPacket",
     "EnginePacket",
     "SocketPacket",
+    "as_message",
 ]
 
 # Engine.IO packet types (Engine.IO protocol 4, "Packet types"; the same digits in 3).
@@ -95,6 +96,22 @@ class SocketPacket:
             f"SocketPacket({self.type}, {self.namespace!r}, {self.data!r}, "
             f"id={self.id}, attachments={self.attachments})"
         )
+
+
+def as_message(data: Sequence[Any]) -> Any:
+    """An event ``[name, *args]`` as one value, for those who know messages only.
+
+    Returns:
+        For ``message`` with one argument that argument; for others ``{"type": name, **arg}`` with one object as
+        argument, else ``{"type": name, "args": [...]}``, without ``args`` where there are none.
+    """
+    name, *args = data
+    if name == "message" and len(args) == 1:
+        return args[0]
+    if len(args) == 1 and isinstance(args[0], dict):
+        # First and last: nothing in the argument may take its place.
+        return {"type": name} | args[0] | {"type": name}
+    return {"type": name, "args": args} if args else {"type": name}
 
 
 #: A Socket.IO packet ready for Engine.IO: its text in UTF-8, and the binary messages that follow it, in order.

@@ -11,7 +11,7 @@ from typing import Any, Final
 from ..errors import NotCarried
 from .attachments import extract
 from .jsontext import Default, loads, plain_dumps
-from .packets import EVENT, EncodedPacket, SocketPacket
+from .packets import EVENT, EncodedPacket, SocketPacket, as_message
 
 __all__ = ["decode_packet", "encode_ack", "encode_connect", "encode_connect_error", "encode_disconnect", "encode_event"]
 
@@ -40,7 +40,7 @@ def decode_packet(text: str, max_attachments: int) -> SocketPacket:
 def encode_event(
     namespace: str, data: list[Any], id: int | None = None, default: Default | None = None
 ) -> EncodedPacket:
-    """``message`` with one argument goes as it is, another event as an object with its name as ``type``.
+    """A message: the event's argument, or an object with its name as ``type``; see :func:`.packets.as_message`.
 
     Raises:
         TypeError, ValueError: the data cannot be JSON.
@@ -50,24 +50,14 @@ def encode_event(
         raise NotCarried("clients 0.5 and 0.6 have no acknowledgements")
     if namespace != "/":
         raise NotCarried("clients 0.5 and 0.6 have no namespaces")
-    name, *args = data
-    if name == "message" and len(args) == 1:
-        (message,) = args
-        if isinstance(message, str) and not message.startswith(_CONTROL):
-            return (_utf8(message), ())
-        # By type, because 1 equals True and 1.0.
-        if message is None or isinstance(message, bool):
-            return (_TEXTS[message].encode(), ())
-        json = _json(message, default)
-        return (json if isinstance(message, (int, float)) else b"~j~" + json, ())
-    return (b"~j~" + _json(_typed(name, args), default), ())
-
-
-def _typed(name: Any, args: list[Any]) -> dict[str, Any]:
-    if len(args) == 1 and isinstance(args[0], dict):
-        # First and last: nothing in the argument may take its place.
-        return {"type": name} | args[0] | {"type": name}
-    return {"type": name, "args": args} if args else {"type": name}
+    message = as_message(data)
+    if isinstance(message, str) and not message.startswith(_CONTROL):
+        return (_utf8(message), ())
+    # By type, because 1 equals True and 1.0.
+    if message is None or isinstance(message, bool):
+        return (_TEXTS[message].encode(), ())
+    json = _json(message, default)
+    return (json if isinstance(message, (int, float)) else b"~j~" + json, ())
 
 
 def _json(value: Any, default: Default | None) -> bytes:

@@ -17,6 +17,7 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from pyramid_socketio import SocketIOContext
+from pyramid_socketio.channels import ChannelContext
 from pyramid_socketio.connection import Connection
 from pyramid_socketio.evented.wire import Wire
 from pyramid_socketio.interfaces import socketio_for
@@ -50,10 +51,12 @@ WATCHED = (
 )
 
 
-class Busy(SocketIOContext):
-    """Has everything that may be left behind: a greenlet, a callback, an ack that is waited for, a switch."""
+class Busy(ChannelContext):
+    """Has everything that may be left behind: a room, a channel, a greenlet, a callback, an ack, a switch."""
 
     def connect(self) -> None:
+        self.join("room", f"room of {self.id}")
+        self.subscribe("channel")
         self.spawn(gevent.sleep, 1000)
         self.on_disconnect(lambda: None)
 
@@ -111,6 +114,7 @@ class Census:
         found["timers"] = len(socketio.timers)
         found["server timers"] = len(self.server.server.timers)
         found["members"] = len(socketio.members)
+        found["rooms"] = len(socketio.adapter.rooms("/"))
         found["ending"] = socketio.ending
         found["connections"] = len(self.server.server.connections)
         return dict(found)
@@ -299,7 +303,7 @@ def test_nothing_is_left(server: ThreadServer, life: Callable[[int], None], time
 
     def settled() -> dict[str, int]:
         counts = census()
-        assert counts["sessions"] == counts["ending"] == counts["members"] == 0
+        assert counts["sessions"] == counts["ending"] == counts["members"] == counts["rooms"] == 0
         assert counts["timers"] == counts["server timers"] == counts["connections"] == 0
         return counts
 
@@ -313,6 +317,7 @@ def test_nothing_is_left(server: ThreadServer, life: Callable[[int], None], time
             """References alone bring everything down: memory does not wait for the garbage collector."""
             counts = census(collect=False)
             assert counts["sessions"] == counts["ending"] == counts["connections"] == counts["timers"] == 0
+            assert counts["rooms"] == 0
             more = {name: count - before.get(name, 0) for name, count in counts.items()}
             assert {name: count for name, count in more.items() if count > 5} == {}
             return True

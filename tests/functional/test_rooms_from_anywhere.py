@@ -14,7 +14,8 @@ from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 
 import pyramid_socketio
-from pyramid_socketio import NoSocket, SocketIOContext, socketio_context
+from pyramid_socketio import NoSocket, socketio_context
+from pyramid_socketio.channels import ChannelContext
 from pyramid_socketio.config import socketio_of
 from pyramid_socketio.namespace import user_room
 from tests.conftest import wait_for
@@ -27,7 +28,7 @@ MESSAGE = {"type": "said", "text": "hi"}
 
 
 @socketio_context("/")
-class Room(SocketIOContext):
+class Room(ChannelContext):
     def connect(self) -> None:
         lobby = self.request.headers.get("X-Lobby")
         if lobby is not None:
@@ -305,7 +306,8 @@ def test_asking_a_room(server: ThreadServer, enter: Any) -> None:
 
 
 def test_views_send(server: ThreadServer, enter: Any) -> None:
-    anna, ben = enter(Client(server.port, "blue")), enter(Client(server.port))
+    anna, ben = enter(Client(server.port)), enter(Client(server.port, "blue"))
+    assert anna.ask("subscribe", "blue") == []
     assert get(server, f"/send/{anna.id}").json == "sent"
     assert [anna.event() for _ in range(4)] == [["message", MESSAGE]] * 4
     assert ben.event() == ["message", MESSAGE]
