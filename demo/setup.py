@@ -1,4 +1,4 @@
-"""The demo of pyramid_socketio: a chat, a live CPU graph and a video that is pushed when it is ready."""
+"""The demo of pyramid_socketio: chats, a live CPU graph, a video that is pushed when it is ready, raw WebSockets."""
 
 from setuptools import find_packages, setup
 

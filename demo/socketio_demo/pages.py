@@ -9,6 +9,7 @@ from pyramid.view import notfound_view_config, view_config
 
 
 @view_config(route_name="index", renderer="templates/index.jinja2")
+@view_config(route_name="rooms", renderer="templates/rooms.jinja2")
 @view_config(route_name="cpu", renderer="templates/cpu.jinja2")
 def page(request: Request) -> dict[str, Any]:
     return {}

@@ -38,15 +38,19 @@ port = 0
 
 
 class Demo:
-    """The demo in a process of its own."""
+    """The demo in a process of its own.
 
-    def __init__(self, directory: Path, ffmpeg: str) -> None:
-        ini = directory / "demo.ini"
-        ini.write_text(INI.format(ffmpeg=ffmpeg))
+    Args:
+        command: the module that serves it, and its options.
+    """
+
+    def __init__(self, directory: Path, ffmpeg: str, *command: str) -> None:
+        self.ini = directory / "demo.ini"
+        self.ini.write_text(INI.format(ffmpeg=ffmpeg))
         self.log_path = directory / "log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pyramid_socketio.server.serve", str(ini)],
+                [sys.executable, "-m", *(command or ["pyramid_socketio.server.serve"]), str(self.ini)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -72,6 +76,18 @@ class Demo:
         """Process ids: the ffmpegs that run."""
         return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
 
+    def served(self) -> int:
+        """How often a server has begun to serve."""
+        return self.log.count("Serving on ")
+
+    def restart(self) -> None:
+        """Save the ini file, which the reloader watches, as editors do; done when another server serves."""
+        before = self.served()
+        changed = self.ini.with_suffix(".new")
+        changed.write_text(self.ini.read_text() + "\n")
+        changed.replace(self.ini)
+        wait_for(lambda: self.served() > before, LONG)
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -88,6 +104,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     if not (DEMO / "node_modules").is_dir():
         pytest.skip("what the demo gets from npm is not installed: run scripts/test")
     running = Demo(tmp_path_factory.mktemp("demo"), "ffmpeg")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def reloading_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """Served by ``socketio-serve-reload``."""
+    if not (DEMO / "node_modules").is_dir():
+        pytest.skip("what the demo gets from npm is not installed: run scripts/test")
+    directory = tmp_path_factory.mktemp("reloading")
+    running = Demo(directory, "ffmpeg", "pyramid_socketio.server.reload", "--reload-interval", "0.1")
     yield running
     running.stop()
 

@@ -134,7 +134,9 @@ def test_ffmpeg_ends_with_its_page(browser: Browser, slow_demo: Demo, leave: str
     wait_for(lambda: not slow_demo.children())
 
 
-@pytest.mark.parametrize("path", ["/", "/chat/lobby", "/old/0.6/lobby", "/cpu", "/video"])
+@pytest.mark.parametrize(
+    "path", ["/", "/chat/lobby", "/old/0.6/lobby", "/rooms", "/cpu", "/video", "/websockets", "/announce"]
+)
 def test_nothing_sticks_out_on_a_phone(browser: Browser, demo: Demo, path: str) -> None:
     window = browser.open(demo.url + path)
     phone = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}

@@ -21,7 +21,8 @@ from socketio_demo import cpu
 from socketio_demo.chat import text_of
 from socketio_demo.video import SCENES, FfmpegError, Studio
 
-from tests.functional.raw import EngineSocket
+from pyramid_socketio.websocket import WebSocketClosed
+from tests.functional.raw import BINARY, EngineSocket, WebSocket, request
 from tests.functional.serving import ThreadServer
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -74,8 +75,11 @@ def test_the_ini_file_is_whole() -> None:
         ("/old/2/lobby", "Chat in #lobby"),
         ("/old/0.9/pyramid", "Chat in #pyramid"),
         ("/old/0.6/gevent", "Chat in #gevent"),
+        ("/rooms", "No room yet"),
         ("/cpu", "Live CPU graph"),
         ("/video", "Video ready"),
+        ("/websockets", "Everything comes back."),
+        ("/announce", "What shall everybody know?"),
     ],
 )
 def test_pages(app: webtest.TestApp, path: str, expected: str) -> None:
@@ -225,6 +229,208 @@ def test_a_client_without_namespaces_is_in_the_room(settings: dict[str, str]) ->
         ada.send_text(f'{today}["say",{{"text":"still here"}}]')
         assert said(told(ada, today)) == ("said", 1, "Ada", "still here")
     assert not server.failures
+
+
+class InRooms(EngineSocket):
+    """A window of the rooms, as the server sees it.
+
+    Args:
+        auth: where the client gives its name.
+    """
+
+    def __init__(self, port: int, auth: dict[str, Any] | None) -> None:
+        super().__init__(port, None)
+        self.send_text("40/rooms," + ("" if auth is None else json.dumps(auth)))
+        self.answer = self.receive_text()
+
+    def refusal(self) -> str:
+        assert self.answer.startswith("44/rooms,"), self.answer
+        reason: str = json.loads(self.answer.removeprefix("44/rooms,"))["message"]
+        return reason
+
+    def say(self, msg_type: str, **message: Any) -> None:
+        self.send_text(f"42/rooms,{json.dumps(['message', {'type': msg_type, **message}])}")
+
+    def told(self) -> dict[str, Any]:
+        text = self.receive_text()
+        assert text.startswith('42/rooms,["message",'), text
+        message: dict[str, Any] = json.loads(text.removeprefix("42/rooms,"))[1]
+        return message
+
+    def told_rooms(self) -> list[tuple[str, int]]:
+        message = self.told()
+        assert message["type"] == "rooms", message
+        return [(room["name"], room["count"]) for room in message["rooms"]]
+
+
+@pytest.fixture
+def server(settings: dict[str, str]) -> Iterator[ThreadServer]:
+    with ThreadServer(socketio_demo.main({}, **settings)) as running:
+        yield running
+    assert not running.failures
+
+
+def test_rooms(server: ThreadServer) -> None:
+    with InRooms(server.port, {"name": " Ada "}) as ada, InRooms(server.port, {"name": "Grace"}) as grace:
+        for window, name in ((ada, "Ada"), (grace, "Grace")):
+            assert window.told() == {"type": "welcome", "name": name}
+            assert window.told_rooms() == []
+
+        ada.say("subscribe", channel="tea")
+        assert ada.told() == {"type": "joined", "room": "tea", "name": "Ada", "people": ["Ada"]}
+        assert ada.told_rooms() == grace.told_rooms() == [("tea", 1)]
+        ada.say("subscribe", channel="tea")  # again, as after a reconnect: nothing new
+        ada.say("subscribe", channel="coffee")
+        assert ada.told()["room"] == "coffee"
+        assert ada.told_rooms() == grace.told_rooms() == [("coffee", 1), ("tea", 1)]
+
+        # Who is not in a room neither hears nor speaks there.
+        grace.say("say", room="tea", text="hello?")
+        assert grace.told()["error"] == "not_here"
+        grace.say("subscribe", channel="tea")
+        joined = {"type": "joined", "room": "tea", "name": "Grace", "people": ["Ada", "Grace"]}
+        assert ada.told() == grace.told() == joined
+        assert ada.told_rooms() == grace.told_rooms() == [("coffee", 1), ("tea", 2)]
+        ada.say("say", room="coffee", text="only me")
+        ada.say("say", room="tea", text=" both ")
+        assert [ada.told()["text"], ada.told()["text"]] == ["only me", "both"]
+        said = grace.told()
+        assert (said["type"], said["room"], said["name"], said["text"]) == ("said", "tea", "Ada", "both")
+
+        grace.say("unsubscribe", channel="tea")
+        left = {"type": "left", "room": "tea", "name": "Grace", "people": ["Ada"]}
+        assert ada.told() == grace.told() == left
+        assert ada.told_rooms() == grace.told_rooms() == [("coffee", 1), ("tea", 1)]
+        ada.say("say", room="tea", text="gone?")
+        assert ada.told()["text"] == "gone?"
+        for text in (" ", None):
+            ada.say("say", room="tea", text=text)
+            assert ada.told()["error"] == "no_text"
+
+        ada.close()  # the rooms go with the last one who is in them
+        assert grace.told_rooms() == grace.told_rooms() == []
+        with InRooms(server.port, {"name": "Ada"}) as again:  # the name is free
+            assert again.told()["type"] == "welcome"
+
+
+@pytest.mark.parametrize("auth", [{"name": "  "}, {"name": 5}, {}, None])
+def test_rooms_need_a_name(server: ThreadServer, auth: dict[str, Any] | None) -> None:
+    with InRooms(server.port, auth) as window:
+        assert window.refusal() == "Please choose a name."
+
+
+def test_a_name_in_use_is_refused(server: ThreadServer) -> None:
+    with InRooms(server.port, {"name": "Ada"}) as ada:
+        assert ada.told()["type"] == "welcome"
+        with InRooms(server.port, {"name": "aDA"}) as other:
+            assert other.refusal() == "Somebody here is called aDA already. Please choose another name."
+        # Whoever was refused takes nobody's name along.
+        with InRooms(server.port, {"name": "ada"}) as other:
+            assert other.refusal().startswith("Somebody")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "two words", "<b>", "x" * 25, "x" * 1000, "new\nline", "tea\n", "\ud800", 5, None]
+)
+def test_a_bad_name_of_a_room_is_refused(server: ThreadServer, name: Any) -> None:
+    with InRooms(server.port, {"name": "Ada"}) as ada:
+        assert (ada.told()["type"], ada.told_rooms()) == ("welcome", [])
+        ada.say("subscribe", channel=name)
+        answer = ada.told()
+        assert answer["type"] == "error"
+        assert answer["msg"].startswith(("A room's name is", "The name of a channel is"))
+        ada.say("subscribe", channel="Größe-2_日本")
+        assert ada.told()["people"] == ["Ada"]
+        assert ada.told_rooms() == [("Größe-2_日本", 1)]
+
+
+def test_the_page_and_the_socket_have_one_url(server: ThreadServer) -> None:
+    page = request(server.port, "GET", "/websockets", {"Host": "example.com"})
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=UTF-8")
+    urls = re.findall(r'data-url="([^"]*)"', page.text)
+    assert urls == [f"ws://example.com/websockets{path}" for path in ("", "/echo", "/ping")]
+    with WebSocket(server.port, "/websockets"):
+        pass
+    for path in ("/websockets/echo", "/websockets/ping"):
+        assert request(server.port, "GET", path).status == 426
+
+
+def test_echo_and_ping(server: ThreadServer) -> None:
+    with WebSocket(server.port, "/websockets/echo") as echo, WebSocket(server.port, "/websockets/ping") as ping:
+        for text in ("hello", "", "日本"):
+            echo.send_text(text)
+            assert echo.receive_text() == text
+        echo.send_frame(BINARY, b"\x00\xff")
+        assert echo.receive() == (BINARY, b"\x00\xff")
+        for text in ("ping", "hello", "", "pong"):
+            ping.send_text(text)
+        ping.send_frame(BINARY, b"ping")
+        ping.send_text("ping")
+        assert [ping.receive_text() for _ in range(3)] == ["pong", "ping", "pong"]
+
+
+class Gone:
+    """A window that has left, and whose view has not run yet."""
+
+    def send(self, data: str) -> None:
+        raise WebSocketClosed("transport close")
+
+
+def test_the_chat_on_a_websocket(server: ThreadServer) -> None:
+    def hears(window: WebSocket) -> tuple[str, str, str]:
+        message = json.loads(window.receive_text())
+        assert message["time_ms"] > 0
+        return message["name"], message["colour"], message["text"]
+
+    with WebSocket(server.port, "/websockets") as ada, WebSocket(server.port, "/websockets") as grace:
+        good = {"name": "Ada", "colour": "#0000ff", "text": "hello"}
+        for bad in ({"name": " "}, {"text": None}, {"colour": "red"}, {"colour": "#0000ff;"}, {"colour": 5}):
+            ada.send_text(json.dumps(good | bad))
+        for bad in ("", "hello", "[]", "5", "[" * 60_000):
+            ada.send_text(bad)
+        ada.send_frame(BINARY, b"\xff\x00")
+        ada.send_text(json.dumps(good))
+        assert hears(ada) == hears(grace) == ("Ada", "#0000ff", "hello")
+        ada.send_text(json.dumps({"name": "Countess", "colour": "#00ff00", "text": "<b>"}))
+        assert hears(ada) == hears(grace) == ("Countess", "#00ff00", "<b>")
+        grace.reset()
+        server.application.registry["windows"].add(Gone())
+        for _ in range(3):
+            ada.send_text(json.dumps(good))
+            assert hears(ada) == ("Ada", "#0000ff", "hello")
+
+
+def test_nobody_hears_an_announcement(app: webtest.TestApp) -> None:
+    form = app.get("/announce").form
+    form["text"] = "<b>anybody?"
+    answer = form.submit()
+    assert "Nobody is here to read it." in answer
+    assert answer.form["text"].value == "<b>anybody?"  # to be sent again
+    assert "<b>" not in answer
+    answer.form["text"] = "  "
+    assert "Please write something." in answer.form.submit()
+
+
+def test_an_announcement_needs_the_token(app: webtest.TestApp) -> None:
+    app.get("/announce")
+    app.post("/announce", {"text": "hello"}, status=400)
+    app.post("/announce", {"text": "hello", "csrf_token": "x" * 32}, status=400)
+    app.post("/announce", status=400)
+
+
+def test_an_announcement_reaches_everybody(server: ThreadServer) -> None:
+    page = request(server.port, "GET", "/announce")
+    token = re.findall(r'name="csrf_token" value="(\w+)"', page.text)[0]
+    cookie = page.headers["set-cookie"].partition(";")[0]
+    with EngineSocket(server.port) as ada, EngineSocket(server.port) as grace:
+        headers = {"Cookie": cookie, "Content-Type": "application/x-www-form-urlencoded"}
+        answer = request(
+            server.port, "POST", "/announce", headers, f"csrf_token={token}&text=%3Cb%3Etea%3C%2Fb%3E".encode()
+        )
+        assert answer.status == 200
+        assert "Told 2 pages: &lt;b&gt;tea&lt;/b&gt;" in answer.text
+        for window in (ada, grace):
+            assert window.event() == ["message", {"type": "announcement", "text": "<b>tea</b>"}]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 // The chat with the client of socket.io 0.6 (2011): messages are all that it can say, and it knows no namespaces.
-import { show } from "./live.js";
+import { announced, show } from "./live.js";
 import { leave, open, receive, room } from "./room.js";
 
 var socket = null;
@@ -18,6 +18,7 @@ open({
       socket.send({ type: "join", room: room, name: name });
     });
     socket.on("message", receive);
+    socket.on("message", announced);
     socket.on("disconnect", function () {
       show("connecting", "reconnecting");
       leave();

@@ -1,5 +1,5 @@
 // The chat with socket.io-client 0.9 (2012 to 2014): namespaces, events and messages.
-import { problem, show } from "./live.js";
+import { announced, problem, show } from "./live.js";
 import { leave, open, receive, room } from "./room.js";
 
 var socket;
@@ -14,6 +14,7 @@ open({
       socket.emit("join", { name: name });
     });
     socket.on("message", receive);
+    io.connect("/").on("message", announced);
     socket.on("disconnect", function () {
       show("connecting", "reconnecting");
       leave();

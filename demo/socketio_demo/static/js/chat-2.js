@@ -1,5 +1,5 @@
 // The chat with socket.io-client 2.x (2017 to 2020): namespaces, events, and acknowledgements that call back.
-import { problem, show } from "./live.js";
+import { announced, problem, show } from "./live.js";
 import { leave, open, receive, room } from "./room.js";
 
 var socket;
@@ -18,6 +18,7 @@ open({
       socket.emit("join", { name: name });
     });
     socket.on("message", receive);
+    io("/").on("message", announced);
     socket.on("disconnect", function () {
       show("connecting", "reconnecting");
       leave();

@@ -11,16 +11,17 @@ export function problem(text = "") {
 
 /**
  * Connect to a namespace of this page's own server, and keep the state in the page's header up to date.
- * Messages of the form {type: "error", error, msg} are shown as a problem.
+ * Messages of the form {type: "error", error, msg} are shown as a problem, and announcements to the whole site, too.
  */
-export function connect(namespace) {
+export function connect(namespace, options) {
   if (!window.io) {
     show("failed", "no client");
     problem("The Socket.IO client did not load: run `npm install` in the demo's directory, then start again.");
     throw new Error("socket.io.js is missing");
   }
   show("connecting", "connecting");
-  const socket = window.io(namespace);
+  const socket = window.io(namespace, options);
+  window.io("/").on("message", announced); // over the same connection
   const engine = socket.io;
 
   socket.on("connect", () => {
@@ -39,6 +40,14 @@ export function connect(namespace) {
     if (message.type === "error") problem(message.msg);
   });
   return socket;
+}
+
+/** Show what comes by the namespace `/`, if it is an announcement: {type: "announcement", text}, see announce.py. */
+export function announced({ type, text }) {
+  if (type !== "announcement") return;
+  $("announced-text").textContent = text;
+  $("announced").hidden = false;
+  $("announced-close").onclick = () => ($("announced").hidden = true);
 }
 
 /** Show the state of the connection in the page's header. */
