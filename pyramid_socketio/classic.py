@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .classic_session import ClassicSession
 from .errors import BadHandshakeMethod, BadRequest, Forbidden, HandshakeError, UnknownTransport, UnsupportedRevision
-from .handshake import UPGRADE_KEY, Answer
+from .handshake import UPGRADE_KEY, Answer, parse_query
 from .origins import check_origin, check_script, cors_headers, preflight_headers
 from .protocol.hixie import Handshake
 from .protocol.http import encode_head, escape
@@ -17,6 +17,7 @@ from .protocol.paths import ClassicRequest
 from .protocol.revisions import Revision
 from .protocol.scripts import encode_script_error
 from .protocol.websocket import TEXT, HandshakeRefused, check_handshake, encode_close, encode_frame
+from .session import BaseSession
 from .transports.base import Exchange
 from .transports.classic_polling import parse_callback, script_headers
 from .transports.classic_websocket import ClassicWebSocketTransport
@@ -168,9 +169,8 @@ class Classic:
             names,
         )
         jsonp = query.get("jsonp", "")
-        if _JSONP.fullmatch(jsonp):
-            return Answer(200, script_headers(cors), engine.encode_script(f"io.j[{jsonp}]", text), opens=True)
-        return Answer(200, [_TEXT, *cors, NO_STORE], text.encode(), opens=True)
+        callback = jsonp if _JSONP.fullmatch(jsonp) else None
+        return _packet_answer(revision, callback, text.encode(), cors, opens=True)
 
     def _open(
         self,
@@ -187,11 +187,7 @@ class Classic:
             callback = self._callback(request, query)
             session = self._open_session(environ, revision, hint)
             session.opened_by_poll(request.transport)
-            packet = session.open_packet()
-            if callback is None:
-                return Answer(200, [_TEXT, *cors, NO_STORE], packet, opens=True)
-            script = revision.engine.encode_poll_script(callback, packet.decode())
-            return Answer(200, script_headers(cors), script, opens=True)
+            return _packet_answer(revision, callback, session.open_packet(), cors, opens=True)
 
         def attach() -> ClassicSession:
             return self._open_session(environ, revision, hint)
@@ -232,15 +228,11 @@ class Classic:
             accept = check_handshake(exchange.head.method, exchange.head.version, exchange.head.headers)
             environ[UPGRADE_KEY] = tell
             return Answer(101, _switching(accept, cors), b"")
-        callback = self._callback(request, query)
-        if callback is not None:
-            script = revision.engine.encode_poll_script(callback, packet.decode())
-            return Answer(200, script_headers(cors), script)
         framing = revision.engine.STREAMS.get(request.transport)
         if framing is not None:
             body = framing.begin + framing.encode([packet])
             return Answer(200, [("Content-Type", framing.content_type), *cors, NO_STORE], body)
-        return Answer(200, [_TEXT, *cors, NO_STORE], packet)
+        return _packet_answer(revision, self._callback(request, query), packet, cors)
 
     @staticmethod
     def _callback(request: ClassicRequest, query: Mapping[str, str]) -> str | None:
@@ -251,19 +243,18 @@ class Classic:
 
     # Requests of sessions
 
-    def handle(
-        self, request: ClassicRequest, session: ClassicSession, query: Mapping[str, str], exchange: Exchange
-    ) -> None:
-        """Answer a request of a session."""
+    def handle(self, request: ClassicRequest, session: BaseSession, exchange: Exchange) -> None:
+        """Answer a request of a session, which may be one of another revision."""
         method = exchange.head.method
         cors: Headers = []
         try:
+            query = parse_query(exchange.head.query)
             cors = self._judge_origin(exchange, session.environ, method)
             if method == "OPTIONS":
                 exchange.respond(204, cors)
                 return
             revision = self._served(request)
-            if revision is not session.revision:
+            if revision is not session.revision or not isinstance(session, ClassicSession):
                 raise BadRequest("the session was opened by another revision")
             if not request.transport or "disconnect" in query:
                 session.end_by_client()
@@ -346,6 +337,16 @@ class Classic:
             PendingHandshake(wire, draft, head, early, ready, session.never_opened)
 
         return open
+
+
+def _packet_answer(
+    revision: Revision, callback: str | None, packet: bytes, cors: Headers, opens: bool = False
+) -> Answer:
+    """A packet as it is, or as a script for the client's callback."""
+    if callback is None:
+        return Answer(200, [_TEXT, *cors, NO_STORE], packet, opens)
+    script = revision.engine.encode_poll_script(callback, packet.decode())
+    return Answer(200, script_headers(cors), script, opens)
 
 
 def _switching(accept: str, cors: Headers) -> Headers:

@@ -8,13 +8,10 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from .errors import CloseReason, ProtocolError
-from .evented.timers import Timers
 from .evented.wire import Wire
 from .protocol.lifecycle import CLOSED, CLOSING, Heartbeat
 from .protocol.packets import CLOSE, MESSAGE, PONG, EnginePacket
-from .protocol.revisions import Revision
 from .session import BaseSession
-from .settings import Settings
 from .transports.base import Exchange, Transport
 from .transports.classic_polling import ClassicPollingTransport
 from .transports.polling import Headers
@@ -48,17 +45,8 @@ class ClassicSession(BaseSession):
 
     transport: Any
 
-    def __init__(
-        self,
-        sid: str,
-        revision: Revision,
-        settings: Settings,
-        timers: Timers,
-        environ: dict[str, Any],
-        forget: Callable[[BaseSession], None],
-    ) -> None:
-        super().__init__(sid, revision, settings, timers, environ, forget)
-        self._polling = ClassicPollingTransport(revision, settings, self)
+    def _set_up(self) -> None:
+        self._polling = ClassicPollingTransport(self.revision, self.settings, self)
         self.transport = self._polling
         self._heartbeat: Heartbeat | None = None
         #: How many heartbeats went out, and the data of the answer to the last one.
@@ -191,9 +179,9 @@ class ClassicSession(BaseSession):
 
     # What the transports tell
 
-    def received(self, transport: Any, packets: Sequence[EnginePacket]) -> None:
+    def received(self, transport: Any, packets: Sequence[EnginePacket]) -> ProtocolError | None:
         if (transport is not self.transport and transport is not self._polling) or not self.connected:
-            return
+            return None
         messages: list[str | bytes] = []
         closed = False
         for type, data in packets:
@@ -210,21 +198,14 @@ class ClassicSession(BaseSession):
             if self._heartbeat is not None:
                 self._heartbeat.heard = True
             error = self.listener.messages(messages)
-        if error is not None:
-            if transport is self._polling:
-                self._polling.refuse(error)
-            self._fail(error, reached=True)
-        elif closed and self.connected:
+        if error is None and closed and self.connected:
             self.transport.client_closed()
             self._end(CloseReason.CLIENT, 1000)
+        return error
 
-    def failed(self, transport: Any, error: Any) -> None:
+    def failed(self, transport: Any, error: ProtocolError) -> None:
         if transport is self.transport or transport is self._polling:
-            self._fail(error, reached=True)
-
-    def _fail(self, error: ProtocolError, reached: bool) -> None:
-        # The frames that its traceback leads to hold the session, and some of them the error.
-        super()._fail(error.with_traceback(None), reached)
+            self._fail(error)
 
     def gone(self, transport: Any, reason: str) -> None:
         if transport is self.transport or transport is self._polling:

@@ -39,10 +39,18 @@ _MAX_NAMESPACE_LENGTH: Final = 256
 _CONTROL_CHARACTER: Final = re.compile("[\x00-\x1f\x7f]")
 
 
+class _Violation(PacketError):
+    """A packet that can be read and is not allowed where it comes (Engine.IO 4, section 10.4, rule 5).
+
+    By POST, that is answered like a good one, as recorded with the reference; the next poll tells of the end.
+    """
+
+
 class Connection:
     """The Socket.IO side of one session: decodes what arrives and hands it to the sockets of the namespaces."""
 
     __slots__ = (
+        "_attachments_timer",
         "_closed",
         "_connect",
         "_full",
@@ -65,6 +73,8 @@ class Connection:
         self.sockets: dict[str, NamespaceSocket] = {}
         self._connect = connect
         self._pending: PendingPacket | None = None
+        #: Runs while attachments are to come.
+        self._attachments_timer: Timer | None = None
         #: What the client wants to connect to, while it is not decided whether it may be in "/": "the server waits with
         #: it until / is connected" (Engine.IO 3, Socket.IO 4, section 8.1).
         self._waiting: list[SocketPacket] | None = [] if session.revision.joins_main else None
@@ -110,16 +120,26 @@ class Connection:
                 else:
                     self._control(packet, socket, ready)
         except ProtocolError as wrong:
-            error = wrong
+            error = wrong.with_traceback(None)  # its frames would hold the error
         for socket in ready:
             self.owner.workers.run_from_hub(socket.drain)
+        if isinstance(error, _Violation):
+            self._end_session(error)
+            return None
         return error
+
+    def _end_session(self, error: ProtocolError) -> None:
+        """End the session in order: a client that polls is told by its next poll."""
+        if self.session.connected:
+            log.info("session %s: %s", self.session.sid[:6], error)
+            self.session.close(error.reason, error.close_code)
 
     def _expect(self, packet: SocketPacket) -> None:
         """A packet whose attachments are to come; for a namespace that is not connected none is kept."""
         if packet.namespace not in self.sockets and not self.session.revision.joins_main:
-            raise PacketError("an event for a namespace that is not connected")
+            raise _Violation("an event for a namespace that is not connected")
         self._pending = PendingPacket(packet)
+        self._time_attachments()
 
     def _attach(self, message: str | bytes) -> SocketPacket | None:
         """A binary message; gives the packet that it completes."""
@@ -136,7 +156,25 @@ class Connection:
             )
         if whole is not None:
             self._pending = None
+            self._time_attachments()
         return whole
+
+    def _time_attachments(self) -> None:
+        """Give the attachments that are to come ``ping_timeout`` from now on, all together.
+
+        No time runs while an inbox is full, because then nothing is read.
+        """
+        if self._attachments_timer is not None:
+            self._attachments_timer.cancel()
+            self._attachments_timer = None
+        if self._pending is not None and not self._full and self.session.connected:
+            delay = self.owner.settings.ping_timeout
+            self._attachments_timer = self.owner.timers.schedule(delay, self._attachments_missing)
+
+    def _attachments_missing(self) -> None:
+        self._attachments_timer = None
+        delay = self.owner.settings.ping_timeout
+        self._end_session(LimitExceeded(f"attachments are missing after socketio.ping_timeout = {delay:g} s"))
 
     def _control(self, packet: SocketPacket, socket: NamespaceSocket | None, ready: list[NamespaceSocket]) -> None:
         """A packet that is not an event of a connected namespace."""
@@ -148,7 +186,7 @@ class Connection:
             if packet.type == DISCONNECT and socket is not None:
                 socket.end(CloseReason.CLIENT)
                 return
-            raise PacketError("a packet that is not allowed in this state of its namespace")
+            raise _Violation("a packet that is not allowed in this state of its namespace")
         elif packet.type == DISCONNECT:
             socket.end(CloseReason.CLIENT)
         elif packet.type == ACK and socket.acknowledged(packet):
@@ -228,6 +266,7 @@ class Connection:
         self._full -= 1
         if not self._full:
             self.session.resume()
+            self._time_attachments()
 
     def send(self, encoded: EncodedPacket | None) -> None:
         """Send a packet that is for this client alone; ``None`` where its revision has no such packet."""
@@ -247,7 +286,7 @@ class Connection:
                 if packet.namespace not in self.sockets:
                     self._join(packet)
         except LimitExceeded as error:
-            self.session.failed(self.session.transport, error)
+            self._end_session(error)
 
     def _connect_timed_out(self) -> None:
         self._timer = None
@@ -262,6 +301,7 @@ class Connection:
         self._waiting = None
         self.joined()
         self._pending = None
+        self._time_attachments()
         for socket in tuple(self.sockets.values()):
             socket.end(reason)
         # What they belong to may hold this connection: the circle ends here.

@@ -238,41 +238,45 @@ class Engine:
 
     # Requests of sessions: straight from the server's connection, past WSGI and Pyramid
 
-    def owns(self, head: Head) -> bool:
-        """Whether a request names a session that belongs here: by its query, or by its path as classic clients do.
+    def handle(self, exchange: Exchange, scheme: str) -> bool:
+        """Answer a request that names a session: by its query, or by its path as classic clients do.
 
         With a ``sid`` in the query, the path of earlier handshakes is enough.
-        """
-        # Other keys may end with "sid" too.
-        if "&sid=" in head.query or head.query[:4] == "sid=":
-            if head.path in self.paths:
-                return True
-            try:
-                return parse_query(head.query).get("sid") in self.sessions
-            except BadRequest:
-                return False
-        request = recognise(head.path) if self._classic_sessions else None
-        return request is not None and request.sid in self.sessions
-
-    def handle(self, exchange: Exchange, scheme: str) -> None:
-        """Answer a request whose query names a session.
 
         Args:
             scheme: of the connection; for a session, what counts is what the application said at its handshake.
+
+        Returns:
+            Whether the request belongs here. If not, nothing was done.
         """
         head: Head = exchange.head
+        # Other keys may end with "sid" too.
+        if "&sid=" in head.query or head.query[:4] == "sid=":
+            if head.path not in self.paths and not self._knows(head.query):
+                return False
+            self._handle(exchange, head, scheme)
+            return True
+        request = recognise(head.path) if self._classic_sessions else None
+        session = self.sessions.get(request.sid) if request is not None else None
+        if request is None or session is None:
+            return False
+        self._classic.handle(request, session, exchange)
+        return True
+
+    def _knows(self, query: str) -> bool:
+        try:
+            return parse_query(query).get("sid") in self.sessions
+        except BadRequest:
+            return False
+
+    def _handle(self, exchange: Exchange, head: Head, scheme: str) -> None:
+        """Answer a request whose query has a ``sid``."""
         websocket = exchange.wants_websocket
         cors: list[tuple[str, str]] = []
         try:
             query = parse_query(head.query)
-            if "sid" not in query:
-                request = recognise(head.path)
-                session = self.sessions.get(request.sid) if request is not None else None
-                if request is not None and isinstance(session, ClassicSession):
-                    self._classic.handle(request, session, query, exchange)
-                    return
             transport = self._transport(query, websocket)
-            session = self.sessions.get(query.get("sid", ""))
+            session = self.sessions.get(query["sid"])
             if session is None:
                 own: Mapping[str, Any] = {"wsgi.url_scheme": scheme, "HTTP_HOST": head.headers.get("host", "")}
             else:

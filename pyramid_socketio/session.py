@@ -88,6 +88,11 @@ class BaseSession:
         self.environ = environ
         self._forget = forget
         self.state = OPEN
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Set up what only this kind of session has, and the first timer."""
+        raise NotImplementedError
 
     @property
     def connected(self) -> bool:
@@ -126,28 +131,29 @@ class BaseSession:
 
     # What the transport tells
 
-    def received(self, transport: Transport, packets: Sequence[EnginePacket]) -> None:
+    def received(self, transport: Transport, packets: Sequence[EnginePacket]) -> ProtocolError | None:
         raise NotImplementedError
 
     def failed(self, transport: Transport, error: ProtocolError) -> None:
         if transport is self.transport:
-            self._fail(error, reached=True)
+            self._fail(error)
 
-    def _fail(self, error: ProtocolError, reached: bool) -> None:
-        """End the session for what the client did.
+    def _fail(self, error: ProtocolError) -> None:
+        """End the session at once for what the client did.
 
-        Args:
-            reached: whether the client has been answered already, so that nothing is left for it to fetch.
+        A client that can be told is told. One that polls, and has no GET waiting, is told by the answer to its POST, so
+        that nothing is kept for a further GET.
         """
+        # Without its traceback, whose frames hold the session: records of the log may keep the error.
+        error = error.with_traceback(None)
         if not self.connected:
             return
-        # Without what its traceback holds on to: records of the log may keep it.
-        log.info("session %s: %s", self.sid[:6], error.with_traceback(None))
-        if reached and not self.transport.reachable:
+        log.info("session %s: %s", self.sid[:6], error)
+        if self.transport.reachable:
+            self._end(error.reason, error.close_code)
+        else:
             self.transport.abort()
             self._finish(error.reason)
-        else:
-            self._end(error.reason, error.close_code)
 
     def gone(self, transport: Transport, reason: str) -> None:
         if transport is self.transport:
@@ -195,18 +201,10 @@ class Session(BaseSession):
 
     __slots__ = ("_candidate", "_heartbeat", "_noops", "_upgrade_timer")
 
-    def __init__(
-        self,
-        sid: str,
-        revision: Revision,
-        settings: Settings,
-        timers: Timers,
-        environ: dict[str, Any],
-        forget: Callable[[BaseSession], None],
-    ) -> None:
-        super().__init__(sid, revision, settings, timers, environ, forget)
+    def _set_up(self) -> None:
         now = monotonic()
-        heartbeat = ClientHeartbeat if revision.client_pings else Heartbeat
+        settings = self.settings
+        heartbeat = ClientHeartbeat if self.revision.client_pings else Heartbeat
         self._heartbeat: Any = heartbeat(settings.ping_interval, settings.ping_timeout, now)
         self._timer = self._schedule(self._heartbeat.next_deadline() - now, self._beat)
         self._candidate: WebSocketTransport | None = None
@@ -242,29 +240,30 @@ class Session(BaseSession):
 
     # What the transport tells
 
-    def received(self, transport: Transport, packets: Sequence[EnginePacket]) -> None:
+    def received(self, transport: Transport, packets: Sequence[EnginePacket]) -> ProtocolError | None:
         if transport is not self.transport:
             if transport is not self._candidate:
-                return
+                return None
             packets = self._probed(packets)
         messages = [data for type, data in packets if type == MESSAGE]
-        if len(messages) == len(packets):
-            if messages and self.connected:
-                self._heartbeat.heard = True
-                error = self.listener.messages(messages)
-                if error is not None:
-                    self._fail(error, reached=False)
-        else:
-            self._control(packets)
+        if len(messages) != len(packets):
+            return self._control(packets)
+        if not messages or not self.connected:
+            return None
+        self._heartbeat.heard = True
+        return self.listener.messages(messages)
 
-    def _control(self, packets: Sequence[EnginePacket]) -> None:
+    def _control(self, packets: Sequence[EnginePacket]) -> ProtocolError | None:
         """Packets that are not all messages."""
         messages: list[str | bytes] = []
         error: ProtocolError | None = None
-        closed = False
+        pinged = closed = False
         for type, data in packets:
             if type == MESSAGE:
                 messages.append(data)
+            elif type == PING and not self.revision.client_pings:
+                pinged = True
+                break
             elif type == PONG or type == PING:
                 error = self._heard_beat(type, data)
                 if error is not None:
@@ -277,13 +276,17 @@ class Session(BaseSession):
             self._heartbeat.heard = True
             error = self.listener.messages(messages) or error
         if error is not None:
-            self._fail(error, reached=not messages)
+            return error
+        if pinged:
+            # As recorded with the reference: the session is gone, and the POST is answered like a good one.
+            self._fail(PacketError("a ping from the client: in this revision the server pings"))
         elif closed and self.connected:
             self.transport.client_closed()
             self._end(CloseReason.CLIENT, 1000)
+        return None
 
     def _heard_beat(self, type: int, data: str | bytes) -> ProtocolError | None:
-        """A ping or a pong of the client; the wrong one is an error."""
+        """A ping or a pong of the client, which may be an error."""
         now = monotonic()
         if self.revision.client_pings:
             if type == PONG:
@@ -292,8 +295,6 @@ class Session(BaseSession):
             # "The server answers at once, with the same data."
             self.transport.send_packet(self._packet(PONG, data.encode() if isinstance(data, str) else data))
             return None
-        if type == PING:
-            return PacketError("a ping from the client: in this revision the server pings")
         self._heartbeat.on_pong(now)
         if self.settings.ping_interval < self.settings.ping_timeout:
             # The timer stands at the end of the time-out, and the next ping is due before.

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pyramid_socketio.errors import AttachmentError
-from pyramid_socketio.protocol.attachments import PendingPacket, extract
+from pyramid_socketio.errors import AttachmentError, NotCarried
+from pyramid_socketio.protocol.attachments import PendingPacket, extract, text_only
 from pyramid_socketio.protocol.packets import EVENT, SocketPacket
 
 
@@ -92,3 +92,14 @@ class TestPendingPacket:
     def test_a_placeholder_without_a_number(self) -> None:
         with pytest.raises(AttachmentError):
             pending(["x", {"_placeholder": True}], 1).add(b"a")
+
+
+class TestTextOnly:
+    def test_what_is_json(self) -> None:
+        assert text_only({"a": [1, None]}, None, "of old") == b'{"a":[1,null]}'
+        assert text_only([{1}], list, "of old") == b"[[1]]"
+
+    @pytest.mark.parametrize("data", [b"x", bytearray(b"x"), memoryview(b"x")])
+    def test_what_is_not(self, data: Any) -> None:
+        with pytest.raises(NotCarried, match="^clients of old have no binary data$"):
+            text_only(["x", {"a": data}], None, "of old")

@@ -15,12 +15,17 @@ from hypothesis import strategies as st
 
 from pyramid_socketio.errors import PacketError
 from pyramid_socketio.protocol import jsontext
-from pyramid_socketio.protocol.jsontext import MAX_DEPTH, dumps, loads, plain_dumps
+from pyramid_socketio.protocol.jsontext import MAX_DEPTH, dumps, loads, plain_dumps, utf8
 from tests.timing import MEGABYTE, MS, cpu_seconds
 
 
 def nested(depth: int, middle: str = "") -> str:
     return "[" * depth + middle + "]" * depth
+
+
+def test_utf8() -> None:
+    assert utf8("é\U0001f600") == "é\U0001f600".encode()
+    assert utf8("a\ud83d") == "a\ufffd".encode()
 
 
 class TestLoads:

@@ -61,6 +61,15 @@ def bytewise(data: bytes) -> list[bytes]:
     return [data[at : at + 1] for at in range(len(data))]
 
 
+@pytest.mark.parametrize("limit", [0, 1, 3, 124, 125, 126])
+def test_a_small_max_message_size(limit: int) -> None:
+    text = b"x" * limit
+    frame = client_frame(FIN | TEXT, text)
+    assert parse([frame], limit) == ([(TEXT, text.decode())], None, False)
+    assert parse([frame, frame], limit) == ([(TEXT, text.decode())] * 2, None, False)
+    assert parse([client_frame(FIN | TEXT, text + b"x")], limit) == ([], 1009, False)
+
+
 # Frames of the server
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import AttachmentError
-from .jsontext import Default, dumps, native
+from ..errors import AttachmentError, NotCarried
+from .jsontext import Default, dumps, native, plain_dumps
 from .packets import SocketPacket
 
-__all__ = ["PendingPacket", "extract"]
+__all__ = ["PendingPacket", "extract", "text_only"]
 
 
 def extract(value: Any, default: Default | None) -> tuple[bytes, list[bytes]]:
@@ -28,6 +28,25 @@ def extract(value: Any, default: Default | None) -> tuple[bytes, list[bytes]]:
         return (default or native)(item)
 
     return dumps(value, replace, attachments.clear), attachments
+
+
+def text_only(value: Any, default: Default | None, clients: str) -> bytes:
+    """Write ``value`` as JSON for clients that have no binary data.
+
+    Args:
+        clients: which ones, for the error.
+
+    Raises:
+        TypeError, ValueError: the value cannot be JSON.
+        NotCarried: there is binary data in it.
+    """
+    json = plain_dumps(value)
+    if json is not None:
+        return json
+    json, attachments = extract(value, default)
+    if attachments:
+        raise NotCarried(f"clients {clients} have no binary data")
+    return json
 
 
 class PendingPacket:

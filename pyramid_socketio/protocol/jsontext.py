@@ -18,7 +18,7 @@ try:
 except ImportError:  # pragma: no cover - where orjson has no wheel (PyPy) the standard library serves alone
     orjson = None  # type: ignore[assignment]
 
-__all__ = ["MAX_DEPTH", "Default", "dumps", "loads", "native", "plain_dumps"]
+__all__ = ["MAX_DEPTH", "Default", "dumps", "loads", "native", "plain_dumps", "utf8"]
 
 #: Deeper JSON is refused: nothing that people send is so deep, and code that walks it would recurse.
 MAX_DEPTH: Final = 64
@@ -130,6 +130,14 @@ def plain_dumps(value: Any) -> bytes | None:
         return orjson.dumps(value, None, _OPTIONS)
     except (TypeError, AttributeError):
         return None
+
+
+def utf8(text: str) -> bytes:
+    """Text that is no JSON, as JavaScript writes it: half of a surrogate pair becomes U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
 def native(value: Any) -> Any:

@@ -6,14 +6,17 @@ message ``{"type": name, ...}``. (Protocol reference for Socket.IO 0.5 and 0.6, 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from ..errors import NotCarried
-from .attachments import extract
-from .jsontext import Default, loads, plain_dumps
+from .attachments import text_only
+from .jsontext import Default, loads, utf8
 from .packets import EVENT, EncodedPacket, SocketPacket, as_message
 
 __all__ = ["decode_packet", "encode_ack", "encode_connect", "encode_connect_error", "encode_disconnect", "encode_event"]
+
+_json: Final = partial(text_only, clients="0.5 and 0.6")
 
 _JSON: Final = "~j~"
 
@@ -52,30 +55,12 @@ def encode_event(
         raise NotCarried("clients 0.5 and 0.6 have no namespaces")
     message = as_message(data)
     if isinstance(message, str) and not message.startswith(_CONTROL):
-        return (_utf8(message), ())
+        return (utf8(message), ())
     # By type, because 1 equals True and 1.0.
     if message is None or isinstance(message, bool):
         return (_TEXTS[message].encode(), ())
     json = _json(message, default)
     return (json if isinstance(message, (int, float)) else b"~j~" + json, ())
-
-
-def _json(value: Any, default: Default | None) -> bytes:
-    json = plain_dumps(value)
-    if json is not None:
-        return json
-    json, attachments = extract(value, default)
-    if attachments:
-        raise NotCarried("clients 0.5 and 0.6 have no binary data")
-    return json
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        # As JavaScript does it: half of a surrogate pair is U+FFFD.
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
 def encode_ack(namespace: str, id: Any, data: list[Any], default: Default | None = None) -> list[EncodedPacket]:

@@ -6,12 +6,13 @@ The default endpoint is empty on the wire and ``/`` above. There is no binary da
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from ..errors import LimitExceeded, NotCarried, PacketError
-from .attachments import extract
-from .jsontext import Default, loads, plain_dumps
+from ..errors import LimitExceeded, PacketError
+from .attachments import text_only
+from .jsontext import Default, loads, utf8
 from .packets import ACK, CONNECT, DISCONNECT, EVENT, RESERVED_EVENTS, EncodedPacket, SocketPacket
 
 __all__ = ["decode_packet", "encode_ack", "encode_connect", "encode_connect_error", "encode_disconnect", "encode_event"]
@@ -24,6 +25,8 @@ _HEAD: Final = re.compile(r"([0-8]):([0-9]{0,16}\+?):([^:]*)(?::|\Z)")
 _ACK: Final = re.compile(r"([0-9]+)\+?")
 
 _MAX_ID_DIGITS: Final = 16
+
+_json: Final = partial(text_only, clients="0.7 to 0.9")
 
 #: In characters; about what servers take in a URL. Each field of a query takes time.
 _MAX_QUERY: Final = 8192
@@ -132,24 +135,6 @@ def _endpoint(namespace: str) -> bytes:
     return b"" if namespace == "/" else namespace.encode()
 
 
-def _json(value: Any, default: Default | None) -> bytes:
-    json = plain_dumps(value)
-    if json is not None:
-        return json
-    json, attachments = extract(value, default)
-    if attachments:
-        raise NotCarried("clients 0.7 to 0.9 have no binary data")
-    return json
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        # As JavaScript does it: half of a surrogate pair is U+FFFD.
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
-
-
 def encode_event(
     namespace: str, data: list[Any], id: int | None = None, default: Default | None = None
 ) -> EncodedPacket:
@@ -165,7 +150,7 @@ def encode_event(
     name, *args = data
     if name == "message" and len(args) == 1:
         (message,) = args
-        type, body = (b"3", _utf8(message)) if isinstance(message, str) else (b"4", _json(message, default))
+        type, body = (b"3", utf8(message)) if isinstance(message, str) else (b"4", _json(message, default))
     else:
         type, body = b"5", _json({"name": name, "args": args} if args else {"name": name}, default)
     wanted = b"" if id is None else b"%d+" % id

@@ -214,7 +214,16 @@ class FrameParser:
         max_fragments: frames that one message may come in; empty ones count.
     """
 
-    __slots__ = ("_buffer", "_max_fragments", "_max_message_size", "_message", "_missing", "closed", "error")
+    __slots__ = (
+        "_buffer",
+        "_max_fragments",
+        "_max_message_size",
+        "_max_short_frame",
+        "_message",
+        "_missing",
+        "closed",
+        "error",
+    )
 
     def __init__(self, max_message_size: int, max_fragments: int) -> None:
         #: A close frame has come; whatever follows it is ignored (section 5.5.1).
@@ -223,6 +232,8 @@ class FrameParser:
         #: to be sent to the client, after the messages before it have been handled.
         self.error: ProtocolError | None = None
         self._max_message_size = max_message_size
+        #: Bytes of a whole frame whose length is in its second byte; 6 of them are not payload.
+        self._max_short_frame = 6 + min(125, max_message_size)
         self._max_fragments = max_fragments
         #: The beginning of a frame, from the first byte of its header.
         self._buffer: bytes | bytearray = b""
@@ -240,10 +251,9 @@ class FrameParser:
         messages: list[tuple[int, str | bytes]] = []
         try:
             if (
-                len(data) > 5
+                5 < (size := len(data)) <= self._max_short_frame
                 and data[0] == _FINAL_TEXT
-                and 0x80 <= (first := data[1]) < 0xFE
-                and len(data) == first - 0x7A
+                and data[1] == size + 0x7A
                 and not self._buffer
                 and self._message is None
                 and not self.closed

@@ -173,8 +173,7 @@ class HTTPConnection:
             self._refuse(400, "a WebSocket's handshake has no body")
             return
         for engine in self.server.engines:
-            if engine.owns(head):
-                engine.handle(self, self.server.scheme)
+            if engine.handle(self, self.server.scheme):
                 return
         self._run_application()
 

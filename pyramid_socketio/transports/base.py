@@ -27,11 +27,16 @@ class SessionCallbacks(Protocol):
     #: A secret; its first characters are for the log.
     sid: str
 
-    def received(self, transport: Any, packets: Sequence[EnginePacket]) -> None:
-        """Packets arrived, in order."""
+    def received(self, transport: Any, packets: Sequence[EnginePacket]) -> ProtocolError | None:
+        """Packets arrived, in order.
+
+        Returns:
+            What is wrong with one of them; those before it have been handled. The transport tells the client in its
+            way, and calls :meth:`failed`, as it does for bytes that are no packet.
+        """
 
     def failed(self, transport: Any, error: ProtocolError) -> None:
-        """The client broke a rule; packets before that have been handed over."""
+        """The client broke a rule: the session ends."""
 
     def gone(self, transport: Any, reason: str) -> None:
         """Nothing can be sent or received any more; ``reason`` is a :class:`~pyramid_socketio.errors.CloseReason`."""
@@ -146,7 +151,7 @@ class Exchange(Protocol):
         """
 
     def mount(self, engine: Any, shutdown: Callable[[], None]) -> None:
-        """From now on requests that name a session go straight to ``engine.handle``, where the engine owns them.
+        """From now on requests go to ``engine.handle`` first, which answers those of its sessions.
 
         ``shutdown`` is called, and waited for, before the server stops.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Protocol
 
-from ..errors import BadRequest, CloseReason, PacketError, ProtocolError
+from ..errors import BadRequest, CloseReason, PacketError
 from ..protocol.packets import NOOP, EnginePacket
 from ..protocol.revisions import Revision
 from ..settings import Settings
@@ -59,7 +59,7 @@ class ClassicPollingTransport(PollingTransport):
     A GET is held until there is something to send; how long at most is the session's to say.
     """
 
-    __slots__ = ("_alone", "_callback", "_form", "_wrong", "name")
+    __slots__ = ("_alone", "_callback", "_form", "name")
 
     _session: PollingCallbacks
 
@@ -70,8 +70,6 @@ class ClassicPollingTransport(PollingTransport):
         self._callback: str | None = None
         #: Whether the POST under way is a form of jsonp-polling.
         self._form = False
-        #: What the session found wrong with it.
-        self._wrong: ProtocolError | None = None
         #: Whether the next answer has to carry one packet only.
         self._alone: bool = revision.engine.FIRST_PACKET_ALONE
 
@@ -134,15 +132,7 @@ class ClassicPollingTransport(PollingTransport):
         self._form = form
         self.handle_post(exchange, headers, "")
 
-    def refuse(self, error: ProtocolError) -> None:
-        """What the POST under way has brought is wrong; to be called while the session receives that."""
-        self._wrong = error
-
     def _answer_post(self, exchange: Exchange, headers: Headers) -> None:
-        wrong, self._wrong = self._wrong, None
-        if wrong is not None:
-            self._refuse(exchange, headers, wrong)
-            return
         answer: bytes = self._revision.engine.POST_ANSWER
         exchange.respond(200, [_TEXT, *headers, NO_STORE], answer)
 

@@ -208,14 +208,15 @@ class PollingTransport:
             return
         try:
             packets = self._decode(body, binary)
-        except ProtocolError as error:
-            self._refuse(exchange, headers, error)
+        except ProtocolError as wrong:
+            self._refuse(exchange, headers, wrong)
             return
         good: list[EnginePacket] = [packet for packet in packets if not isinstance(packet, PacketError)]
-        if good:
-            self._session.received(self, good)
-        if packets and isinstance(packets[-1], PacketError):
-            self._refuse(exchange, headers, packets[-1])
+        error = self._session.received(self, good) if good else None
+        if error is None and packets and isinstance(packets[-1], PacketError):
+            error = packets[-1]
+        if error is not None:
+            self._refuse(exchange, headers, error)
         elif self._stopped and not self._closed:
             # The inbox is full: the client sends its next POST when this one is answered.
             self._post = exchange
@@ -238,6 +239,7 @@ class PollingTransport:
         return packets
 
     def _refuse(self, exchange: Exchange, headers: Headers, error: ProtocolError) -> None:
+        """Answer a POST that has brought something wrong, and end the session."""
         status = 413 if isinstance(error, PayloadTooLarge) else 400
         body = b'{"code":%d,"message":"%b"}' % (BadRequest.code, BadRequest.message.encode())
         exchange.respond(status, [("Content-Type", "application/json"), *headers], body)

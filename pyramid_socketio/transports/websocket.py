@@ -104,7 +104,7 @@ class WebSocketTransport(ConnectedTransport):
     def _handle(self, frames: list[tuple[int, str | bytes]]) -> None:
         packets: list[EnginePacket] = []
         decode = self._decode
-        error: PacketError | None = None
+        error: ProtocolError | None = None
         ping: bytes | None = None
         close: bytes | None = None
         for opcode, payload in frames:
@@ -119,7 +119,7 @@ class WebSocketTransport(ConnectedTransport):
             elif opcode == CLOSE:
                 close = payload  # type: ignore[assignment]
         if packets:
-            self._session.received(self, packets)
+            error = self._session.received(self, packets) or error
         if self._closed:
             return
         if ping is not None and not self.wire.outbox_bytes:

@@ -3,6 +3,7 @@ notices. A control client exchanges numbered messages all the while."""
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import gevent
+import gevent.event
 import pytest
 from pyramid.config import Configurator
 from pyramid.response import Response
@@ -43,6 +45,9 @@ GAP = 0.5
 #: Reasons of contexts that have ended, in order.
 ENDED: list[str | None] = []
 
+#: What ``hold`` waits for.
+RELEASE = gevent.event.Event()
+
 
 class Target(SocketIOContext):
     evaluated = False
@@ -65,6 +70,12 @@ class Target(SocketIOContext):
 
     def msg_shout(self, *args: Any) -> None:
         self.broadcast_event("shouted", *args)
+
+    def msg_hold(self) -> None:
+        RELEASE.wait()
+
+    def msg_end_session(self) -> None:
+        self.io.connection.session.close("server")
 
     msg_number = 5
 
@@ -767,10 +778,120 @@ def test_packets(server: ThreadServer, sent: list[str | bytes], code: int) -> No
         assert other.event() == ["echo", "alive"]
 
 
+# By POST: 400 and the end, but for two kinds of packets that can be read. What the vectors record counts for them.
+
+#: Rule 5 of section 10.4: the POST is answered like a good one, and the session ends in order.
+VIOLATIONS = {"S5-04 connected twice", "S5-09 not joined", "S5-13 CONNECT_ERROR", "S5-26 never joined"}
+
+REFUSED = [
+    pytest.param(messages, id=name)
+    for name, messages, code in SOCKETIO
+    if name not in VIOLATIONS | {"E4-19 ping"} and code != 1009
+]
+
+
+def payload(messages: list[str | bytes]) -> bytes:
+    packets = [f"b{base64.b64encode(item).decode()}" if isinstance(item, bytes) else item for item in messages]
+    return "\x1e".join(packets).encode()
+
+
+def start_waiting_poll(server: ThreadServer, session: PollingSession) -> None:
+    session.start_poll()
+    wait_for(lambda: server.sessions[session.sid].transport.reachable)
+
+
+@pytest.mark.parametrize("messages", REFUSED)
+def test_packets_by_post(server: ThreadServer, messages: list[str | bytes]) -> None:
+    ENDED.clear()
+    with PollingSession(server.port) as session:
+        session.join()
+        answer = session.try_post(payload(messages))
+        assert (answer.status, answer.json) == (400, {"code": 3, "message": "Bad request"})
+        assert session.is_gone
+    assert wait_for(lambda: ENDED)[0] in ("protocol error", "limit exceeded")
+
+
+def test_packets_by_post_while_a_poll_waits(server: ThreadServer) -> None:
+    with PollingSession(server.port) as session:
+        session.join()
+        start_waiting_poll(server, session)
+        assert session.try_post(b"4x").status == 400
+        assert session.finish_poll() == "1"
+        assert session.is_gone
+
+
+def test_packets_by_form(server: ThreadServer) -> None:
+    path = f"{POLLING}&j=0"
+    opened = request(server.port, "GET", path).text
+    path += "&sid=" + json.loads(json.loads(opened[len("___eio[0](") : -len(");")])[1:])["sid"]
+    answer = request(server.port, "POST", path, {"Content-Type": "application/x-www-form-urlencoded"}, b"d=4x")
+    assert (answer.status, answer.json["code"]) == (400, 3)
+    answer = request(server.port, "GET", path)
+    assert (answer.status, answer.json["code"]) == (400, 1)
+
+
+@pytest.mark.parametrize("bad", ["4x", "x"])
+def test_what_came_before_a_bad_packet_counts(server: ThreadServer, bad: str) -> None:
+    with EngineSocket(server.port) as other, PollingSession(server.port) as session:
+        session.join()
+        assert session.try_post(payload(['42["shout",1]', "3", bad, '42["shout",2]'])).status == 400
+        assert other.event() == ["shouted", 1]
+        assert session.is_gone
+        other.emit("echo", "alive")
+        assert other.event() == ["echo", "alive"]
+
+
+def test_S5_28_attachments_over_max_message_size_by_post(server: ThreadServer) -> None:
+    with PollingSession(server.port) as session:
+        session.join()
+        session.post('452-["x",{"_placeholder":true,"num":0},1]', f"b{base64.b64encode(b'x' * 700_000).decode()}")
+        assert session.try_post(payload([b"x" * 300_000])).status == 413
+        assert session.is_gone
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_an_end_that_the_application_wants_is_no_bad_request(server: ThreadServer, waits: bool) -> None:
+    with PollingSession(server.port) as session:
+        session.join()
+        if waits:
+            start_waiting_poll(server, session)
+        session.post('42["end_session"]', '42["echo",1]', "3")
+        assert (session.finish_poll() if waits else session.poll()) == ("1" if waits else "6\x1e1")
+        assert session.is_gone
+
+
+def test_E4_19_a_ping_by_post(server: ThreadServer) -> None:
+    with EngineSocket(server.port) as other, PollingSession(server.port) as session:
+        session.join()
+        session.post('42["shout",1]', "2", '42["shout",2]')
+        assert session.is_gone
+        assert other.event() == ["shouted", 1]
+        other.emit("echo", "alive")
+        assert other.event() == ["echo", "alive"]
+
+
+@pytest.mark.parametrize("messages", [pytest.param(row[1], id=row[0]) for row in SOCKETIO if row[0] in VIOLATIONS])
+def test_violations_by_post(server: ThreadServer, messages: list[str | bytes]) -> None:
+    ENDED.clear()
+    with PollingSession(server.port) as session:
+        session.join()
+        session.post(*payload(messages).decode().split("\x1e"))
+        assert session.poll() == "6\x1e1"
+        assert session.is_gone
+    assert wait_for(lambda: ENDED) == ["protocol error"]
+
+
 @pytest.mark.parametrize(
     "packet", ['42["a"]', "43[]", "41", '44{"message":"x"}', '451-["x",{"_placeholder":true,"num":0}]', "42/never,[1]"]
 )
-def test_S5_03_before_connect(server: ThreadServer, packet: str) -> None:
+@pytest.mark.parametrize("polling", [True, False])
+def test_S5_03_before_connect(server: ThreadServer, packet: str, polling: bool) -> None:
+    if polling:
+        with PollingSession(server.port) as session:
+            session.post(packet, "40", "2")
+            assert session.poll() == "6\x1e1"
+            assert session.is_gone
+        return
     with EngineSocket(server.port, None) as websocket:
         websocket.send_text(packet)
         assert websocket.close_code() == 1002
@@ -832,6 +953,64 @@ def test_S5_27_an_event_that_never_gets_its_attachments(server: ThreadServer) ->
         with EngineSocket(server.port) as websocket:
             websocket.send_text('452-["echo",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]')
             websocket.send_frame(BINARY, b"x" * 1000)
+
+
+UNFINISHED = '452-["echo",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
+
+
+@pytest.mark.parametrize("polling", [True, False])
+def test_T24_attachments_that_do_not_come(polling: bool) -> None:
+    ENDED.clear()
+    with ThreadServer(application(ping_timeout="0.1")) as server:
+        if polling:
+            with PollingSession(server.port) as session:
+                session.join()
+                session.post(UNFINISHED, "bAAAA")
+                assert session.poll() in ("1", "6\x1e1")
+                assert session.is_gone
+        else:
+            with EngineSocket(server.port) as websocket:
+                websocket.send_text(UNFINISHED)
+                websocket.send_frame(BINARY, b"x")
+                assert websocket.close_code() == 1008
+        assert wait_for(lambda: ENDED) == ["limit exceeded"]
+        why = "attachments are missing after socketio.ping_timeout = 0.1 s"
+        assert [line for line in server.log_lines() if line.endswith(why)]
+        wait_for(lambda: not len(server.socketio.timers))
+
+
+def test_T24_time_runs_while_attachments_are_missing(server: ThreadServer) -> None:
+    with EngineSocket(server.port) as websocket:
+        connection = server.sessions[websocket.sid].listener
+        for _ in range(2):
+            assert connection._attachments_timer is None
+            websocket.send_text(UNFINISHED)
+            running = wait_for(lambda: connection._attachments_timer)
+            websocket.send_frame(BINARY, b"x")
+            websocket.send_frame(PING)
+            assert websocket.receive() == (PONG, b"")
+            assert connection._attachments_timer is running, "they have that time all together"
+            websocket.send_frame(BINARY, b"y")
+            assert websocket.receive_text() == UNFINISHED
+            assert websocket.receive() == (BINARY, b"x")
+            assert websocket.receive() == (BINARY, b"y")
+            assert running.callback is None
+
+
+def test_T24_no_time_runs_while_the_server_does_not_read() -> None:
+    RELEASE.clear()
+    with ThreadServer(application(max_inbox_packets="1")) as server, EngineSocket(server.port) as websocket:
+        connection = server.sessions[websocket.sid].listener
+        texts = ['42["hold"]', *['42["echo",1]'] * 3, UNFINISHED]
+        websocket.send(b"".join(frame(TEXT, text.encode()) for text in texts))
+        wait_for(lambda: connection._pending)
+        assert server.call(lambda: connection._full and connection._attachments_timer is None)
+        server.call(RELEASE.set)
+        wait_for(lambda: connection._attachments_timer)
+        websocket.send_frame(BINARY, b"x")
+        websocket.send_frame(BINARY, b"y")
+        assert [websocket.event() for _ in range(3)] == [["echo", 1]] * 3
+        assert websocket.receive_text() == UNFINISHED
 
 
 def test_S5_31_lone_surrogates_are_echoed(server: ThreadServer) -> None:

@@ -138,6 +138,13 @@ def test_events_acks_and_binary(server: ThreadServer) -> None:
         assert client.ask('421["about"]') == '431[["2","websocket"]]'
 
 
+def test_attachments_that_do_not_come() -> None:
+    with ThreadServer(app((Main, "/"), ping_timeout="0.1")) as server, OldSocket(server.port) as client:
+        client.send_text('451-["echo",{"_placeholder":true,"num":0}]')
+        assert client.close_code() == 1008
+        assert wait_for(lambda: Main.ended) == ["limit exceeded"]
+
+
 def test_base64_where_the_client_wants_it(server: ThreadServer) -> None:
     with OldSocket(server.port, "EIO=3&b64=1") as client:
         client.send_text('451-["echo",{"_placeholder":true,"num":0}]')
@@ -266,9 +273,43 @@ def test_bad_payloads_e3_02_to_e3_08(server: ThreadServer, body: bytes) -> None:
     client = OldPolling(server.port)
     assert client.poll().body == b"2:40"
     assert client.post(body).status == 400
-    # What came before the bad packet was read, and was no Socket.IO: such an end is fetched.
-    assert client.poll().text in ('{"code":1,"message":"Session ID unknown"}', "1:61:1")
-    assert client.poll().status == 400
+    assert client.poll().text == '{"code":1,"message":"Session ID unknown"}'
+
+
+#: Payloads of packets that can be read, and mean nothing from a client.
+WRONG_PACKETS = [(b"1:3", ""), (b"4:42x7", ""), (b"2:4x1:2", ""), (b"\x00\x01\xff3", "application/octet-stream")]
+
+
+@pytest.mark.parametrize(("body", "content_type"), WRONG_PACKETS)
+@pytest.mark.parametrize("waits", [True, False])
+def test_wrong_packets_by_post_e3_09(server: ThreadServer, body: bytes, content_type: str, waits: bool) -> None:
+    client = OldPolling(server.port)
+    assert client.poll().body == b"2:40"
+    with Connection(server.port) as waiting:
+        if waits:
+            waiting.ask("GET", client.path)
+            wait_for(lambda: server.sessions[client.opened["sid"]].transport.reachable)
+        answer = client.post(body, content_type)
+        assert (answer.status, answer.json) == (400, {"code": 3, "message": "Bad request"})
+        if waits:
+            assert waiting.response().text.endswith("1:1")
+    assert client.poll().json["code"] == 1
+    assert wait_for(lambda: Main.ended) == ["protocol error"]
+
+
+def test_wrong_packets_by_form_e3_09(server: ThreadServer) -> None:
+    client = OldPolling(server.port, PATH + "&j=3")
+    assert client.poll().text == '___eio[3]("2:40");'
+    assert client.post(b"d=1:3", "application/x-www-form-urlencoded").json["code"] == 3
+    assert client.poll().json["code"] == 1
+
+
+def test_what_came_before_a_wrong_packet_counts(server: ThreadServer) -> None:
+    with OldSocket(server.port) as other:
+        client = OldPolling(server.port)
+        assert client.poll().body == b"2:40"
+        assert client.post(b'11:42["all",1]1:31:3').status == 400
+        assert other.receive_text() == '42["all",1]'
 
 
 @pytest.mark.parametrize(
