@@ -45,6 +45,7 @@ setup(
     ],
     extras_require={
         "testing": [
+            "colander",
             "coverage[toml]",
             "hypothesis",
             "mypy",
@@ -55,6 +56,7 @@ setup(
             "pytest-cov",
             "pytest-timeout",
             "python-socketio[client]>=5.11",
+            "redis>=5",
             "ruff",
             "selenium>=4.20",
             "waitress",

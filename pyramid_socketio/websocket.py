@@ -1,7 +1,8 @@
 """WebSocket views: Pyramid views whose answer is an open WebSocket, without Socket.IO.
 
 ``@websocket`` makes a view of a function ``(request, websocket, **matchdict)``. It works with and without
-``config.include("pyramid_socketio")``, which adds the view predicate ``websocket=True`` and ``request.websocket_url``.
+``config.include("pyramid_socketio")``, which adds the view predicate ``websocket=True``, ``request.websocket_url`` and
+``request.websocket_path``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from pyramid.httpexceptions import HTTPInternalServerError
+from pyramid.paster import get_app
+from pyramid.request import Request
 from pyramid.response import Response
 from zope.interface import Interface
 
@@ -29,9 +32,8 @@ from .transports.base import Exchange
 
 if TYPE_CHECKING:
     from pyramid.registry import Registry
-    from pyramid.request import Request
 
-__all__ = ["WebSocket", "WebSocketClosed", "asks_for_websocket", "websocket", "websocket_loop"]
+__all__ = ["WebSocket", "WebSocketClosed", "asks_for_websocket", "get_websocket_app", "websocket", "websocket_loop"]
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +88,28 @@ def asks_for_websocket(request: Request) -> bool:
     return bool(request.environ.get("HTTP_UPGRADE", "").lower() == "websocket")
 
 
+def get_websocket_app(config_uri: str, name: str | None = None, options: dict[str, str] | None = None) -> Any:
+    """The application of an ``.ini`` file for a server of its own that serves WebSocket views alone.
+
+    What asks for no WebSocket is answered 426 with ``Upgrade: websocket``, and does not reach the application.
+    ``socketio.websocket_server`` tells the pages of another server where this one is.
+
+    Args:
+        config_uri, name, options: as of ``pyramid.paster.get_app``.
+
+    Returns:
+        A WSGI application, for :class:`~pyramid_socketio.SocketIOServer`.
+    """
+    application = get_app(config_uri, name, options)
+
+    def websockets_only(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        request = Request(environ)
+        answer = application if asks_for_websocket(request) else _refuse(request, _upgrade_required())
+        return answer(environ, start_response)
+
+    return websockets_only
+
+
 class IWebSockets(Interface):  # type: ignore[misc]
     """Utility: the :class:`WebSockets` of the application."""
 
@@ -98,7 +122,7 @@ class WebSockets:
         self.open: dict[WebSocket, gevent.Greenlet] = {}
         self.closing = False
 
-    def owns(self, head: object) -> bool:
+    def handle(self, exchange: Exchange, scheme: str) -> bool:
         """For the server that this is mounted in: no request belongs to a WebSocket that is open."""
         return False
 
@@ -136,7 +160,7 @@ def _answer(request: Request, subprotocols: Sequence[str], view: Callable[..., A
         websockets = _check(request)
         opened = _open(environ, websockets.settings, subprotocols)
     except HandshakeRefused as refused:
-        return _refusal(request, refused.status, str(refused), str(refused), refused.headers)
+        return _refuse(request, refused)
     except HandshakeError as error:
         return _refusal(request, error.http_status, error.message, str(error))
     environ[ENVIRON_KEY] = opened
@@ -165,10 +189,7 @@ def _check(request: Request) -> WebSockets:
     if exchange is None:
         raise HandshakeRefused(501, CANNOT_SERVE)
     if not asks_for_websocket(request):
-        upgrade = (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13, 8, 7"))
-        raise HandshakeRefused(
-            426, "this is for WebSockets; a proxy in front has to pass Upgrade and Connection", upgrade
-        )
+        raise _upgrade_required()
     websockets = _websockets_of(request.registry, environ[CONNECTION].defaults)
     settings = websockets.settings
     check_origin(settings, environ.get("HTTP_ORIGIN"), environ["wsgi.url_scheme"], environ.get("HTTP_HOST", ""))
@@ -197,6 +218,16 @@ def _open(environ: dict[str, Any], settings: Settings, subprotocols: Sequence[st
     environ[UPGRADE_KEY] = upgrade
     exchange.answer_early(environ, 101, fields, b"")
     return opened[0]
+
+
+def _upgrade_required() -> HandshakeRefused:
+    # RFC 9110, 15.5.22: the answer names what to upgrade to.
+    upgrade = (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13, 8, 7"))
+    return HandshakeRefused(426, "this is for WebSockets; a proxy in front has to pass Upgrade and Connection", upgrade)
+
+
+def _refuse(request: Request, refused: HandshakeRefused) -> Response:
+    return _refusal(request, refused.status, str(refused), str(refused), refused.headers)
 
 
 def _refusal(request: Request, status: int, text: str, why: str, headers: Sequence[tuple[str, str]] = ()) -> Response:

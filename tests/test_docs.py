@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,31 @@ def test_links_lead_somewhere() -> None:
 def test_commands_exist() -> None:
     for command in re.findall(r"`?(scripts/\w+)`?", README):
         assert os.access(ROOT / command, os.X_OK), command
+
+
+def collected(path: Path) -> Iterator[str]:
+    """The tests of a module, as their ids have them behind the path."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            yield node.name
+        elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            yield from (f"{node.name}::{item.name}" for item in node.body if isinstance(item, ast.FunctionDef))
+
+
+def test_the_tables_of_features_name_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "features.md").read_text()
+    rows = [row for row in re.findall(r"^\| (.*) \| (.*) \| (.*)\|$", text, re.MULTILINE) if row[2] != "test "]
+    assert len(rows) > 100
+    for offered, here, column in rows:
+        tests = re.findall(r"`([\w/]+\.py)::([\w:]+)`", column)
+        assert tests or "not built yet" in here or "deployment" in here, offered
+        assert column.strip() == ", ".join(f"`{path}::{name}`" for path, name in tests), offered
+        assert len(tests) == len(set(tests)), f"a test twice: {offered}"
+        for path, name in tests:
+            assert name in collected(ROOT / "tests" / path), f"{offered}: {path}::{name}"
+    for table in text.split("\n## ")[1:]:
+        offers = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+        assert len(offers) == len(set(offers)), "a row twice"
 
 
 @pytest.mark.peer

@@ -54,6 +54,25 @@ def test_a_server_of_their_own(server: str) -> None:
     assert app.get("/url", extra_environ={"SCRIPT_NAME": "/app"}).text == url
 
 
+@pytest.mark.parametrize(
+    ("server", "path"),
+    [
+        (None, "/app/room/blue/extra?a=%C3%BC#top"),
+        ("wss://ws.example.org", "/room/blue/extra?a=%C3%BC#top"),
+        ("ws://example.org:81/sockets", "/sockets/room/blue/extra?a=%C3%BC#top"),
+    ],
+)
+def test_websocket_path(server: str | None, path: str) -> None:
+    configurator = config(**({"socketio.websocket_server": server} if server else {}))
+    configurator.add_route("room", "/room/{name}")
+    configurator.add_view(
+        lambda request: Response(
+            request.websocket_path("room", "extra", name="blue", _query={"a": "ü"}, _anchor="top"),
+        ),
+    )
+    assert TestApp(configurator.make_wsgi_app()).get("/", extra_environ={"SCRIPT_NAME": "/app"}).text == path
+
+
 @pytest.mark.parametrize("server", ["https://ws.example.org", "ws.example.org", "wss://", "wss://a/?b"])
 def test_what_is_no_server(server: str) -> None:
     with pytest.raises(ConfigurationError, match="socketio.websocket_server"):

@@ -1,10 +1,11 @@
-"""What the configurator adds for WebSocket views: the view predicate ``websocket`` and ``request.websocket_url``."""
+"""What the configurator adds for WebSocket views: the view predicate ``websocket``, and their URLs."""
 
 from __future__ import annotations
 
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from pyramid.exceptions import ConfigurationError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pyramid.config import Configurator
     from pyramid.request import Request
 
-__all__ = ["add_websockets", "websocket_url"]
+__all__ = ["add_websockets", "websocket_path", "websocket_url"]
 
 
 class WebSocketPredicate:
@@ -50,8 +51,14 @@ def websocket_url(request: Request, route_name: str, *elements: Any, **arguments
     return re.sub("^http", "ws", url)
 
 
+def websocket_path(request: Request, route_name: str, *elements: Any, **arguments: Any) -> str:
+    """:func:`websocket_url` without scheme and host: ``/chat/``, which browsers take since 2024."""
+    return urlunsplit(("", "", *urlsplit(websocket_url(request, route_name, *elements, **arguments))[2:]))
+
+
 def add_websockets(config: Configurator) -> None:
     config.add_view_predicate("websocket", WebSocketPredicate)
-    # As a property: a method Pyramid binds into the request itself, and then only the garbage collector frees the
+    # As properties: a method Pyramid binds into the request itself, and then only the garbage collector frees the
     # request, and the connection that its environ leads to.
     config.add_request_method(lambda request: partial(websocket_url, request), "websocket_url", property=True)
+    config.add_request_method(lambda request: partial(websocket_path, request), "websocket_path", property=True)

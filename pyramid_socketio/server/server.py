@@ -37,8 +37,8 @@ _TOO_MANY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 )
 
-#: gevent-socketio's names of transports.
-_TRANSPORTS: Final = {"xhr-polling": "polling", "jsonp-polling": "polling", "flashsocket": "websocket"}
+#: gevent-socketio knew transports by the names of clients 0.6 to 0.9; what clients from 1.0 on call the same.
+_TODAYS: Final = {"xhr-polling": "polling", "jsonp-polling": "polling", "flashsocket": "websocket"}
 
 #: Seconds for requests that are being answered when the server stops.
 STOP_TIMEOUT: Final = 5.0
@@ -83,9 +83,10 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
             options.setdefault("backlog", BACKLOG)
         options.setdefault("log", None)
         super().__init__(listener, application, spawn=None, **options)
+        names = [*transports, *(_TODAYS.get(name, name) for name in transports)]
         defaults = {
             "resource": resource,
-            "transports": tuple(dict.fromkeys(_TRANSPORTS.get(name, name) for name in transports)) or None,
+            "transports": tuple(dict.fromkeys(names)) or None,
             "ping_interval": heartbeat_interval,
             "ping_timeout": heartbeat_timeout,
             "close_timeout": close_timeout,

@@ -16,8 +16,9 @@ from pyramid.response import Response
 from pyramid_socketio.websocket import WebSocketClosed, websocket, websocket_loop
 from tests.apps.pubsub import Publisher
 
-PAGE = """<!doctype html><title>Chat</title>
-<form><input name=user value=Guest> <input name=colour type=color value="#0000ff"> <input name=text autofocus></form>
+PAGE = """<!doctype html><title>Chat</title><link rel="icon" href="data:,">
+<form><input name=user value=Guest> <input name=colour type=color value="#0000ff"> <input name=text autofocus>
+<button>Send</button></form>
 <div></div>
 <script>
 var ws = new WebSocket("%s"), form = document.forms[0];
