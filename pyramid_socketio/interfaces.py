@@ -25,7 +25,7 @@ __all__ = [
 
 #: The server's connection, which a handshake may take over; missing where the server cannot do that.
 CONNECTION: Final = "pyramid_socketio.connection"
-#: Set when the answer went out before the application returned.
+#: The status of an answer that went out before the application returned.
 ANSWERED: Final = "pyramid_socketio.answered"
 #: While a client connects to a namespace: the client's socket of that namespace.
 SOCKET: Final = "socketio"

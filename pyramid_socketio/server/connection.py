@@ -312,7 +312,7 @@ class HTTPConnection:
         else:
             self.respond(status, headers, body, close=("Connection", "close") in headers)
         # Not before: where that failed, the client has no answer yet.
-        environ[ANSWERED] = True
+        environ[ANSWERED] = status
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer a request that is not HTTP as it should be, and close."""

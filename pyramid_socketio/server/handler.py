@@ -143,7 +143,7 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
         lines = [b"HTTP/1.1 " + self.status]
         lines += [name + b": " + value for name, value in self.response_headers if name.lower() not in skip]
         self.environ.pop(UPGRADE_KEY)(self.connection, b"\r\n".join([*lines, b"", b""]))
-        self.environ[ANSWERED] = True
+        self.environ[ANSWERED] = self.code
 
     # Sending
 
@@ -225,7 +225,8 @@ class SocketIOHandler(WebSocketHandler):  # type: ignore[misc]
                 client,
                 escape(self.command, 20),
                 escape(self.path.partition("?")[0]),
-                self.code or "-",
+                # What was sent, whatever the application said later.
+                self.environ.get(ANSWERED) or self.code or "-",
                 self.response_length,
                 self.time_finish - self.time_start,
             )

@@ -356,6 +356,14 @@ def test_behind_a_proxy_that_speaks_https() -> None:
         assert request(server.port, "GET", "/both", {**UPGRADE, "Origin": "http://127.0.0.1"}).status == 403
 
 
+def test_the_access_log_tells_what_was_sent() -> None:
+    """And not what the application made of it when the view had ended."""
+    with ThreadServer(application()) as server:
+        WebSocket(server.port, "/both").close()
+        (line,) = wait_for(lambda: server.log_lines("pyramid_socketio.access"))
+        assert '"GET /both" 101 ' in line
+
+
 def test_max_sessions() -> None:
     with ThreadServer(plain_application({"socketio.max_sessions": "2"})) as server:
         with WebSocket(server.port, "/echo"), WebSocket(server.port, "/echo"):
