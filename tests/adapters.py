@@ -19,7 +19,8 @@ from pyramid_socketio.adapters import Adapter, Answers, Audience
 from pyramid_socketio.namespace import NamespaceSocket
 from pyramid_socketio.protocol.revisions import V0
 from pyramid_socketio.socketio import SocketIO
-from tests.test_namespace import Client, RecordingContext, make_owner, wait_until
+from tests.clients import Client, RecordingContext, make_owner
+from tests.timing import turn_until
 
 __all__ = ["AdapterConformance", "Member", "make_node"]
 
@@ -42,7 +43,7 @@ class Member(Client):
         else:
             self.session.revision = revision
             self.connection.opened()
-            wait_until(lambda: self.connection.sockets["/"].context)
+            turn_until(lambda: self.connection.sockets["/"].context)
             self.context = self.connection.sockets["/"].context
             self.transport.packets.clear()
         self.socket: NamespaceSocket = self.context.io
@@ -100,13 +101,13 @@ class AdapterConformance:
             self.send(*fence, namespace=namespace)
         heard = []
         for member in members:
-            wait_until(lambda member=member: member.has(fence))
+            turn_until(lambda member=member: member.has(fence))
             events, member.events = member.events, []
             heard.append([event for event in events if event[0] != "fence"])
         return heard
 
     def eventually(self, function: Callable[[], Any], expected: Any) -> None:
-        wait_until(lambda: function() == expected)
+        turn_until(lambda: function() == expected)
 
     def call(self, *data: Any, timeout: float = 5.0, **audience: Any) -> gevent.Greenlet:
         """Ask in a greenlet; its value are the answers."""
@@ -243,7 +244,7 @@ class AdapterConformance:
         self.eventually(lambda: anna.socket.reason, "server")
         assert anna.packets == ["41"]
         assert self.heard(ben, carla) == [[], []]
-        wait_until(lambda: anna.context.told == ["stop", "finish: server"])
+        turn_until(lambda: anna.context.told == ["stop", "finish: server"])
 
     def test_a_client_that_goes_away_in_the_middle_harms_nobody(self) -> None:
         node = self.nodes[-1]
@@ -265,7 +266,7 @@ class AdapterConformance:
         anna.transport.on_send = lambda: anna.connection.closed("transport error")
         self.send("hi", rooms=("blue",))
         assert anna.context.told == ["stop"], "to which applications cannot add anything"
-        wait_until(lambda: anna.context.told == ["stop", "finish: transport error"])
+        turn_until(lambda: anna.context.told == ["stop", "finish: transport error"])
         assert anna.context.events == []
 
     # Who is about to come
@@ -293,7 +294,7 @@ class AdapterConformance:
         assert late.packets == []
         assert self.sender.members("/", Audience(rooms=("blue",))) == {anna.id}
         goes_on.set()
-        wait_until(lambda: late.transport.packets[1:] == ['42["hi"]'])
+        turn_until(lambda: late.transport.packets[1:] == ['42["hi"]'])
 
     def test_who_never_gets_in_keeps_nothing_from_others(self) -> None:
         node = self.nodes[0]
@@ -323,7 +324,7 @@ class AdapterConformance:
     def test_answers(self) -> None:
         anna, ben, carla = self.new("blue"), self.new("blue"), self.new()
         asking = self.call("question", 1, rooms=("blue",))
-        wait_until(lambda: anna.transport.packets and ben.transport.packets)
+        turn_until(lambda: anna.transport.packets and ben.transport.packets)
         assert anna.packets == ben.packets == ['420["question",1]']
         assert carla.packets == []
         anna.receive("30[1,2]")
@@ -336,8 +337,8 @@ class AdapterConformance:
 
     def test_who_does_not_answer_is_missing(self) -> None:
         anna, silent, leaving, old = self.new(), self.new(), self.new(), self.new(revision=V0)
-        asking = self.call("question", timeout=0.2)
-        wait_until(lambda: anna.transport.packets and silent.transport.packets and leaving.transport.packets)
+        asking = self.call("question", timeout=0.5)
+        turn_until(lambda: anna.transport.packets and silent.transport.packets and leaving.transport.packets)
         leaving.end()
         anna.receive('30["yes"]')
         assert asking.get() == Answers({anna.id: ["yes"]}, {silent.id, leaving.id, old.id})

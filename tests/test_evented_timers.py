@@ -25,7 +25,7 @@ def timers() -> Iterator[Timers]:
 def test_callbacks_run_in_the_order_of_their_deadlines(timers: Timers) -> None:
     ran: list[int] = []
     for number in (3, 1, 2):
-        timers.schedule(number * 5 * MS, partial(ran.append, number))
+        timers.schedule(number * 50 * MS, partial(ran.append, number))
     assert len(timers) == 3
     turn_until(lambda: len(ran) == 3)
     assert ran == [1, 2, 3]

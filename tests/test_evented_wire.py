@@ -220,7 +220,7 @@ class TestSending:
         assert str(ends.losses[0]) == "the peer does not read"
 
     def test_a_peer_that_reads_slowly_has_time(self, ends: Ends, timers: Timers) -> None:
-        ends.wire.write_timeout = 200 * MS
+        ends.wire.write_timeout = 1000 * MS
         ends.wire.send(BIG)
         size = 0
 

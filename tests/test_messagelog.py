@@ -189,7 +189,8 @@ class RecordingSocket:
     context: Any = None
 
     def __init__(self, format: str) -> None:
-        self.connection = SimpleNamespace(owner=SimpleNamespace(settings=Settings(message_log_format=format)))
+        owner = SimpleNamespace(settings=Settings(message_log_format=format), in_loop=True)
+        self.connection = SimpleNamespace(owner=owner)
         self.sent: list[Any] = []
 
     def connected(self) -> bool:

@@ -8,6 +8,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 import pyramid_socketio
 
 ROOT = Path(__file__).parent.parent
@@ -95,12 +97,15 @@ def test_top_level_exports() -> None:
     for name in exported:
         assert getattr(pyramid_socketio, name) is not None
     assert exported <= set(dir(pyramid_socketio))
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = pyramid_socketio.nonsense
 
 
 def test_old_import_path() -> None:
     old = import_module("pyramid_socketio.io")
     for name in ("SocketIOContext", "require_connection", "socketio_manage"):
         assert getattr(old, name) is getattr(pyramid_socketio, name)
+    assert issubclass(old.SocketIOKeyAssertError, old.SocketIOError)
 
 
 def test_import_patches_nothing() -> None:
@@ -128,3 +133,10 @@ def test_public_modules_say_what_they_export() -> None:
             node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
         ]
         assert lists or not public, f"{path.relative_to(ROOT)} defines {public} and has no __all__"
+
+
+# Only these: to import others is to patch the standard library.
+@pytest.mark.parametrize("module", sorted(path.stem for path in (PACKAGE / "protocol").glob("*.py")))
+def test_the_public_names_exist(module: str) -> None:
+    found = import_module(f"pyramid_socketio.protocol.{module}".removesuffix(".__init__"))
+    assert all(hasattr(found, name) for name in getattr(found, "__all__", ()))

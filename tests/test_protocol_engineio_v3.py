@@ -11,7 +11,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyramid_socketio.errors import LimitExceeded, PacketError, ProtocolError, TextError
-from pyramid_socketio.protocol import engineio_v3
 from pyramid_socketio.protocol.engineio_v3 import Codec, kind_of
 from pyramid_socketio.protocol.packets import MESSAGE, PING, PONG, EnginePacket
 from pyramid_socketio.protocol.websocket import BINARY, TEXT, encode_frame
@@ -421,7 +420,3 @@ def test_what_was_sent_is_received(messages: list[str | bytes], codec: Codec) ->
     content_type, payload = codec.encode_payload(packets)
     decoded = codec.decode_payload(payload, len(packets), content_type == BINARY_TYPE)
     assert decoded == [(MESSAGE, message) for message in messages]
-
-
-def test_the_public_names() -> None:
-    assert all(hasattr(engineio_v3, name) for name in engineio_v3.__all__)

@@ -11,7 +11,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyramid_socketio.errors import LimitExceeded, PacketError, ProtocolError, TextError
-from pyramid_socketio.protocol import engineio_v4
 from pyramid_socketio.protocol.engineio_v4 import (
     Message,
     decode_packet,
@@ -231,14 +230,4 @@ def test_packets_without_data() -> None:
     "text", ["4" * MEGABYTE, "b" * MEGABYTE, "b" + "A" * MEGABYTE, "b" + "=" * MEGABYTE, "b" + "\u00e9" * MEGABYTE]
 )
 def test_a_megabyte_takes_no_time(text: str) -> None:
-    def decode() -> None:
-        try:
-            decode_packet(text)
-        except PacketError:
-            pass
-
-    assert cpu_seconds(decode) < 50 * MS
-
-
-def test_the_public_names() -> None:
-    assert all(hasattr(engineio_v4, name) for name in engineio_v4.__all__)
+    assert cpu_seconds(lambda: decode_packet(text), PacketError) < 50 * MS

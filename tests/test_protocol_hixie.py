@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyramid_socketio.errors import ProtocolError
-from pyramid_socketio.protocol import hixie
 from pyramid_socketio.protocol.hixie import (
     KEY3_SIZE,
     Handshake,
@@ -319,7 +318,3 @@ def test_any_bytes_are_messages_or_a_documented_error(data: bytes) -> None:
     for opcode, content in parser.feed(data):
         assert isinstance(content, str) if opcode == TEXT else (opcode, content) == (CLOSE, b"")
     assert parser.error is None or isinstance(parser.error, ProtocolError)
-
-
-def test_the_public_names() -> None:
-    assert all(hasattr(hixie, name) for name in hixie.__all__)

@@ -36,10 +36,6 @@ def test_the_biggest_ack_id_is_exact_in_javascript() -> None:
     assert float(packets.MAX_ACK_ID + 2) != packets.MAX_ACK_ID + 2
 
 
-def test_the_public_names() -> None:
-    assert all(hasattr(packets, name) for name in packets.__all__)
-
-
 @pytest.mark.parametrize(
     "event, message",
     [

@@ -10,7 +10,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyramid_socketio.errors import LimitExceeded, PacketError, TextError
-from pyramid_socketio.protocol import payload_v1
 from pyramid_socketio.protocol.packets import CLOSE, MESSAGE, NOOP, PING, PONG, EnginePacket
 from pyramid_socketio.protocol.payload_v1 import (
     HTMLFILE_HEAD,
@@ -218,13 +217,7 @@ def test_what_was_sent_is_received(packets: list[str]) -> None:
 def test_a_megabyte_takes_no_time(first: str, filler: str) -> None:
     body = (first + filler * (MEGABYTE // len(filler.encode()))).encode()
 
-    def decode() -> None:
-        try:
-            decode_payload(body, 1000)
-        except LimitExceeded:
-            pass
-
-    assert cpu_seconds(decode) < 50 * MS
+    assert cpu_seconds(lambda: decode_payload(body, 1000), LimitExceeded) < 50 * MS
 
 
 def test_a_thousand_frames_take_no_time() -> None:
@@ -331,7 +324,3 @@ class TestField:
     def test_an_empty_field_has_no_packet(self, text: str) -> None:
         (error,) = decode_payload(decode_field(text), 10)
         assert isinstance(error, PacketError)
-
-
-def test_the_public_names() -> None:
-    assert all(hasattr(payload_v1, name) for name in payload_v1.__all__)

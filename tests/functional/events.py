@@ -41,26 +41,40 @@ class Two(OldSocket):
         return json.loads(text[2:])[1]
 
 
+def encode_0_9(value: Any) -> str:
+    return f"3:::{value}" if isinstance(value, str) else f"4:::{json.dumps(value)}"
+
+
+def decode_0_9(packet: str) -> Any:
+    return packet[4:] if packet.startswith("3:::") else json.loads(packet.removeprefix("4:::"))
+
+
 class Nine(Socket09):
     subscribe = Today.subscribe
 
     def say(self, value: Any) -> None:
-        self.send_text(f"3:::{value}" if isinstance(value, str) else f"4:::{json.dumps(value)}")
+        self.send_text(encode_0_9(value))
 
     def hear(self) -> Any:
-        text = self.receive_text()
-        return text[4:] if text.startswith("3:::") else json.loads(text.removeprefix("4:::"))
+        return decode_0_9(self.receive_text())
+
+
+def encode_0_6(value: Any) -> str:
+    return value if isinstance(value, str) else f"~j~{json.dumps(value)}"
+
+
+def decode_0_6(message: str) -> Any:
+    return json.loads(message[3:]) if message.startswith("~j~") else message
 
 
 class Six(Socket06):
     subscribe = Today.subscribe
 
     def say(self, *values: Any) -> None:  # type: ignore[override]
-        super().say(*(value if isinstance(value, str) else f"~j~{json.dumps(value)}" for value in values))
+        super().say(*map(encode_0_6, values))
 
     def hear(self) -> Any:
-        text = super().hear()
-        return json.loads(text[3:]) if text.startswith("~j~") else text
+        return decode_0_6(super().hear())
 
 
 ALL = (Today, Two, Nine, Six)

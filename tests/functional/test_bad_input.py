@@ -38,9 +38,10 @@ from tests.functional.raw import (
     request,
 )
 from tests.functional.serving import ThreadServer
+from tests.timing import MS
 
 #: Seconds that the control client may wait for an answer.
-GAP = 0.5
+GAP = 500 * MS
 
 #: Reasons of contexts that have ended, in order.
 ENDED: list[str | None] = []

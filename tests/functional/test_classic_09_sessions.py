@@ -67,10 +67,10 @@ class TestPolling:
 
     def test_overlapping_polls(self, server: ThreadServer, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """The older one ends; and the newer one is not taken for missing."""
-        monkeypatch.setattr(payload_v1, "CLOSE_TIMEOUT", 0.1)
         with kind(server.port).open() as client, Connection(server.port) as newer:
             client.start_poll()
             assert client.gets.is_silent(0.05)
+            monkeypatch.setattr(payload_v1, "CLOSE_TIMEOUT", 0.1)
             newer.ask("GET", client.get_path)
             assert client.finish_poll() == ["8::"]
             assert newer.is_silent(0.3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -65,7 +66,11 @@ def server() -> Iterator[ThreadServer]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_ended() -> None:
+def nothing_ended(server: ThreadServer) -> None:
+    """What the clients of the test before leave behind is over."""
+    for session in list(server.sessions.values()):
+        server.call(partial(session.gone, session.transport, "transport close"))
+    wait_for(server.has_settled)
     Main.ended.clear()
 
 

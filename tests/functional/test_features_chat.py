@@ -63,7 +63,8 @@ def test_users_of_a_room(chat: ServerProcess, enter: Any, kind: Any) -> None:
 def test_a_room_that_nobody_has_made(chat: ServerProcess, enter: Any) -> None:
     client = enter(Today(chat.port))
     client.subscribe("room-nowhere")
-    assert client.hear() == {"type": "error", "error": "subscription_refused", "msg": "No such room"}
+    told = {"type": "error", "error": "subscription_refused", "msg": "No such room", "channel": "room-nowhere"}
+    assert client.hear() == told
 
 
 def test_messages_of_the_staff(server: Callable[..., ServerProcess], enter: Any) -> None:

@@ -11,11 +11,11 @@ import pytest
 from pyramid.config import Configurator
 
 from pyramid_socketio import SocketIOContext
-from tests.conftest import wait_for
+from tests.conftest import DEADLINE, wait_for
 from tests.functional.raw import PING, PONG, EngineSocket, PollingSession
 from tests.functional.serving import ThreadServer
 
-INTERVAL, TIMEOUT = 0.2, 0.3
+INTERVAL, TIMEOUT = 0.2, 0.5
 
 ENDED: list[str | None] = []
 
@@ -56,27 +56,26 @@ def nothing_is_left(server: ThreadServer) -> Iterator[None]:
 
 
 def test_pings_come_in_their_interval(server: ThreadServer) -> None:
+    began = time.monotonic()
     with EngineSocket(server.port) as websocket:
-        at = time.monotonic()
-        for _ in range(3):
+        for number in range(1, 6):
             assert websocket.receive_text() == "2"
-            now = time.monotonic()
-            assert INTERVAL * 0.9 < now - at < INTERVAL * 2.5
-            at = now
+            assert time.monotonic() - began > 0.9 * number * INTERVAL
             websocket.send_text("3")
+    assert time.monotonic() - began < 9 * INTERVAL
 
 
 def test_messages_do_not_put_the_ping_off(server: ThreadServer) -> None:
     with EngineSocket(server.port) as websocket:
         began = time.monotonic()
         pings = 0
-        while time.monotonic() - began < 5 * INTERVAL:
+        while pings < 3:
+            assert time.monotonic() - began < DEADLINE
             websocket.emit("echo", 1)
             while (text := websocket.receive_text()) == "2":
                 pings += 1
                 websocket.send_text("3")
             assert text == '42["echo",1]'
-        assert pings >= 3
 
 
 @pytest.mark.parametrize("joined", ["/", None])
@@ -85,7 +84,7 @@ def test_silence_ends_a_websocket(server: ThreadServer, joined: str | None) -> N
     with EngineSocket(server.port, joined) as websocket:
         assert websocket.receive_text() == "2"
         assert websocket.close_code() == 1011
-    assert INTERVAL + TIMEOUT - 0.05 < time.monotonic() - began < INTERVAL + TIMEOUT + 1
+    assert INTERVAL + TIMEOUT - 0.05 < time.monotonic() - began < DEADLINE / 2
     if joined:
         assert wait_for(lambda: ENDED) == ["ping timeout"]
 
@@ -95,7 +94,7 @@ def test_silence_ends_a_polling_session(server: ThreadServer) -> None:
         session.join()
         began = time.monotonic()
         assert wait_for(lambda: ENDED) == ["ping timeout"]
-        assert time.monotonic() - began < INTERVAL + TIMEOUT + 1
+        assert time.monotonic() - began < DEADLINE / 2
         # Whoever comes back is told, once.
         assert session.poll() == "2\x1e6\x1e1"
         assert session.is_gone
@@ -177,7 +176,7 @@ def test_the_wall_clock_does_not_matter(server: ThreadServer, monkeypatch: pytes
 
 
 def test_an_interval_shorter_than_the_timeout_and_the_other_way_round() -> None:
-    for interval, timeout in (("0.05", "5"), ("0.3", "0.05")):
+    for interval, timeout in (("0.05", "5"), ("0.6", "0.3")):
         with (
             ThreadServer(application(ping_interval=interval, ping_timeout=timeout)) as server,
             EngineSocket(server.port) as websocket,
@@ -186,7 +185,7 @@ def test_an_interval_shorter_than_the_timeout_and_the_other_way_round() -> None:
             for _ in range(3):
                 assert websocket.receive_text() == "2"
                 websocket.send_text("3")
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < DEADLINE / 2
 
 
 def test_connect_timeout() -> None:

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import DEADLINE, ROOT
 from tests.functional.raw import EngineSocket, PollingSession
-
-ROOT = Path(__file__).parents[2]
 
 # The name of a view's answer has another length each time: Python's own cache of compiled modules looks at that too.
 APPLICATION = """\
@@ -96,7 +95,7 @@ class Reloader:
         return int(port)
 
     def get(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}", timeout=20) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}", timeout=2 * DEADLINE) as response:
             text: str = response.read().decode()
             return text
 
@@ -117,7 +116,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Reloader]]:
     for reloader in started:
         # The server ends with its monitor.
         reloader.process.kill()
-        reloader.process.wait(10)
+        reloader.process.wait(DEADLINE)
 
 
 @pytest.fixture
@@ -164,7 +163,7 @@ def test_no_connection_is_refused_while_the_server_restarts(
             pids.add(pid)
     finally:
         done.set()
-        thread.join(20)
+        thread.join(2 * DEADLINE)
     assert failures == []
     assert len(pids) == 4
 
@@ -217,7 +216,7 @@ def test_a_signal_ends_both(reloader: Reloader, number: signal.Signals, whole_gr
         os.killpg(reloader.process.pid, number)
     else:
         reloader.process.send_signal(number)
-    assert reloader.process.wait(10) == 0, reloader.output
+    assert reloader.process.wait(DEADLINE) == 0, reloader.output
     assert gone(server)
     assert "Traceback" not in reloader.output
 
@@ -244,4 +243,4 @@ def test_watching_without_a_monitor(start: Callable[..., Reloader], eventually: 
     reloader = start("pyramid_socketio.server.serve", "--watch")
     eventually(reloader.served)
     reloader.write("two!")
-    assert reloader.process.wait(10) == 3
+    assert reloader.process.wait(DEADLINE) == 3

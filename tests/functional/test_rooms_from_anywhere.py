@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -161,13 +160,6 @@ def server(shared: ThreadServer) -> ThreadServer:
     wait_for(lambda: shared.socketio.members == {} and not shared.socketio.ending)
     shared.forget()
     return shared
-
-
-@pytest.fixture
-def enter() -> Iterator[Callable[[Any], Any]]:
-    """Closes what a test has opened."""
-    with ExitStack() as stack:
-        yield stack.enter_context
 
 
 def get(server: ThreadServer, path: str) -> Response:

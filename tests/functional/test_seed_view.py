@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +142,6 @@ def views() -> list[str]:
     wait_for(lambda: "running" not in VIEWS)
     VIEWS.clear()
     return VIEWS
-
-
-@pytest.fixture
-def enter() -> Iterator[Callable[[Any], Any]]:
-    """Closes what a test has opened."""
-    with ExitStack() as stack:
-        yield stack.enter_context
 
 
 class Upgraded(WebSocket):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import DEADLINE, ROOT
 
 APPLICATION = """\
 from pyramid.config import Configurator
@@ -93,11 +93,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     yield start
     for command in commands:
         command.process.kill()
-        command.process.wait(10)
+        command.process.wait(DEADLINE)
 
 
 def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=DEADLINE) as response:
         text: str = response.read().decode()
         return text
 
@@ -110,7 +110,7 @@ def test_serves_until_a_signal(
     (url,) = eventually(command.urls)
     assert get(url) == "plain"
     command.process.send_signal(number)
-    assert command.process.wait(10) == 0, command.output
+    assert command.process.wait(DEADLINE) == 0, command.output
     assert "Traceback" not in command.output
 
 
@@ -126,14 +126,14 @@ def test_several_addresses(start: Callable[..., Command], eventually: Callable[.
     urls = eventually(lambda: len(found := command.urls()) == 2 and found)
     assert [get(url) for url in urls] == ["plain", "plain"]
     command.process.terminate()
-    assert command.process.wait(10) == 0, command.output
+    assert command.process.wait(DEADLINE) == 0, command.output
 
 
 def test_a_taken_port(start: Callable[..., Command]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         command = start("development.ini", f"port={port}")
-        assert command.process.wait(10) == 1
+        assert command.process.wait(DEADLINE) == 1
     # A warning of Pyramid's own imports may come first.
     assert command.output.splitlines()[-1].startswith(f"socketio-serve: cannot listen on 127.0.0.1:{port}: ")
     assert command.output.count("socketio-serve: ") == 1
@@ -141,7 +141,7 @@ def test_a_taken_port(start: Callable[..., Command]) -> None:
 
 def test_an_error_of_the_application_has_its_traceback(start: Callable[..., Command]) -> None:
     command = start("development.ini#broken")
-    assert command.process.wait(10) == 1
+    assert command.process.wait(DEADLINE) == 1
     assert command.output.endswith("RuntimeError: of the application\n")
     assert "shop.py" in command.output
 
@@ -154,7 +154,7 @@ def test_flash_policy_on_both_ports(start: Callable[..., Command], eventually: C
     (url,) = command.urls()
     main_port = url.rpartition(":")[2]
     for port in (policy_port, main_port):
-        with socket.create_connection(("127.0.0.1", int(port)), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=DEADLINE) as sock:
             sock.sendall(b"<policy-file-request/>\0")
             with sock.makefile("rb") as reader:
                 answer = reader.read()
@@ -177,7 +177,7 @@ def test_quiet(start: Callable[..., Command], eventually: Callable[..., bool]) -
 
     eventually(answers)
     command.process.terminate()
-    assert command.process.wait(10) == 0
+    assert command.process.wait(DEADLINE) == 0
     # Nothing of ours; a warning of Pyramid's own imports may be there.
     assert "Serving" not in command.output
     assert "pyramid_socketio" not in command.output

@@ -5,8 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,13 +13,6 @@ import pytest
 from tests.conftest import DEADLINE, ServerProcess, wait_for
 from tests.functional.raw import Connection, EngineSocket, PollingSession
 from tests.functional.serving import ThreadServer
-
-
-@pytest.fixture
-def enter() -> Iterator[Callable[[Any], Any]]:
-    """Closes the clients of a test."""
-    with ExitStack() as stack:
-        yield stack.enter_context
 
 
 def ends(server: ServerProcess) -> dict[str, str]:

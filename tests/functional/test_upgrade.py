@@ -11,7 +11,7 @@ import pytest
 from pyramid.config import Configurator
 
 from pyramid_socketio import SocketIOContext
-from tests.conftest import wait_for
+from tests.conftest import DEADLINE, wait_for
 from tests.functional.raw import UPGRADE, PollingSession, WebSocket, request
 from tests.functional.serving import ThreadServer
 
@@ -286,7 +286,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(session: PollingSession, attemp
         posted += 1
     websocket = probe(session)
     upgrading.set()
-    poller.join(10)
+    poller.join(DEADLINE)
     assert not poller.is_alive()
     websocket.send_text("5")
     for number in range(posted, count):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ from tests.functional.raw import BINARY, CLOSE, PING, PONG, TEXT, WebSocket, fra
 @pytest.fixture(scope="module")
 def process(start_server: Callable[..., ServerProcess]) -> ServerProcess:
     return start_server("websockets_app", socketio_close_timeout=0.3)
-
-
-@pytest.fixture
-def enter() -> Iterator[Callable[[Any], Any]]:
-    """Closes the clients of a test."""
-    with ExitStack() as stack:
-        yield stack.enter_context
 
 
 def test_echo(process: ServerProcess) -> None:

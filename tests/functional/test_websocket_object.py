@@ -201,7 +201,7 @@ def test_a_view_that_does_not_receive_stops_the_client(play: Play, server: Threa
         echo(websocket)
 
     client = play(view)
-    client.sock.settimeout(0.3)
+    client.sock.settimeout(1)
     sent = 0
     with pytest.raises(TimeoutError):
         for sent in range(100_000):

@@ -159,10 +159,12 @@ def running() -> Iterator[ThreadServer]:
 
 
 @pytest.fixture
-def server(running: ThreadServer) -> ThreadServer:
+def server(running: ThreadServer) -> Iterator[ThreadServer]:
     EVENTS.clear()
     running.forget()
-    return running
+    yield running
+    # What the views of one test do at their end is nothing that another one looks at.
+    wait_for(lambda: len(EVENTS) == 2 * EVENTS.count("begin"))
 
 
 def test_the_whole_cycle_has_run(server: ThreadServer) -> None:
