@@ -18,7 +18,17 @@ from .protocol.jsontext import Default, native
 if TYPE_CHECKING:
     from .socketio import SocketIO
 
-__all__ = ["Server", "Target", "channel_rooms", "checked_rooms", "event_data", "named_rooms", "pyramid_json"]
+__all__ = [
+    "Server",
+    "Target",
+    "channel_rooms",
+    "checked_rooms",
+    "event_data",
+    "named_rooms",
+    "plain_json",
+    "pyramid_json",
+    "send_event",
+]
 
 #: ``emit(user=None)`` is for nobody: who is not logged in has no other clients.
 _EVERYBODY: Final = object()
@@ -75,17 +85,36 @@ def event_data(name: str, args: Iterable[Any], json_dumps: Callable[[Any], str |
     return [name, *args]
 
 
-def _plain(value: Any, default: Default) -> Any:
-    """A copy that is JSON, or binary, all through."""
+def plain_json(value: Any, default: Default) -> Any:
+    """A copy that is JSON, or binary, all through: for what a native thread hands over.
+
+    What the thread does with the value afterwards is not to be seen, and its ``__json__`` not to run in the loop.
+
+    Raises:
+        TypeError: ``default`` knows no JSON for something in it.
+    """
     if value is None or isinstance(value, (str, int, float, bytes)):
         return value
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, dict):
-        return {key: _plain(item, default) for key, item in value.items()}
+        return {key: plain_json(item, default) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, default) for item in value]
-    return _plain(default(value), default)
+        return [plain_json(item, default) for item in value]
+    return plain_json(default(value), default)
+
+
+def send_event(socket: NamespaceSocket, data: list[Any], default: Default) -> None:
+    """Send the event ``[name, *args]`` to one client; may be called in native threads.
+
+    Raises:
+        TypeError, ValueError: data that cannot be JSON.
+    """
+    owner = socket.connection.owner
+    if owner.in_loop:
+        socket.send_event(data, default)
+    else:
+        owner.run_in_loop(partial(socket.send_event, plain_json(data, default), default))
 
 
 class Target:
@@ -167,8 +196,7 @@ class Target:
         owner = self._owner
         data = event_data(event, args, self._json_dumps)
         if not owner.in_loop:
-            # What the thread does with it afterwards is not to be seen, and its `__json__` not to run in the loop.
-            data = _plain(data, self._default or native)
+            data = plain_json(data, self._default or native)
         owner.run_in_loop(partial(owner.adapter.broadcast, self._namespace, self._audience, data, self._default))
 
     def send(self, message: Any) -> None:
@@ -284,7 +312,12 @@ class Server:
         Raises:
             NoSocket: it is not there (setting ``raise_no_socket``).
         """
-        self._reach(self.to(session_id)).send(message)
+        self._reach(self._client(session_id)).send(message)
+
+    def _client(self, session_id: str) -> Target:
+        """One client; nobody where that is only the name of a room, which whoever says the id must not choose."""
+        target = self.to(session_id)
+        return target if session_id in target.members() else self.to()
 
     def _reach(self, target: Target) -> Target:
         if self._owner.settings.raise_no_socket and not target.members():
@@ -325,8 +358,13 @@ class Server:
         raise AckTimeout(f"no acknowledgement of {event!r} within {timeout} s")
 
     def disconnect(self, session_id: str) -> None:
-        """End the namespace for one client; nothing happens when it is gone."""
-        self.to(session_id).disconnect()
+        """End the namespace for one client, by its public id; nothing happens when it is gone."""
+        owner = self._owner
+        socket = owner.members.get(self.namespace, {}).get(session_id)
+        if socket is not None:
+            owner.run_in_loop(socket.disconnect)
+        else:
+            self._client(session_id).disconnect()
 
     def members(self, room: str | None = None) -> set[str]:
         """The ids of everybody, or of who is in a room."""

@@ -12,7 +12,7 @@ from gevent.event import Event
 from pyramid.threadlocal import get_current_request
 
 from .adapters import Audience
-from .addressing import Target, pyramid_json
+from .addressing import Target, pyramid_json, send_event
 from .errors import CloseReason, ConnectRefused, NoNamespace
 from .interfaces import AUTH, CONNECTION, SOCKET
 from .manage import obtain_socketio
@@ -101,7 +101,8 @@ class BlockingSocket:
         ``{"type": name, **arg}`` with one object as argument, ``{"type": name, "args": [...]}`` with others.
 
         Returns:
-            A list of one message; ``[]``, once, when the client is gone and everything that it sent was taken.
+            A list of one message; ``[]``, once, when the client is gone and everything that it sent was taken, or
+            ``close_timeout`` has passed since: what is left then is dropped.
 
         Raises:
             GreenletExit: asked again after that; it ends a view that never asks whether the client is there.
@@ -199,12 +200,13 @@ class _Client:
         Raises:
             GreenletExit: it does not.
         """
-        self._decided.wait()
-        if not self._entered:
-            raise GreenletExit
+        if not self._entered:  # else native threads may send: they must not wait for an event of the loop
+            self._decided.wait()
+            if not self._entered:
+                raise GreenletExit
 
     def send(self, message: Any) -> None:
-        self.socket.send_event(["message", message], self._json_default)
+        send_event(self.socket, ["message", message], self._json_default)
 
     def broadcast(self, message: Any, exceptions: Collection[str]) -> None:
         socket = self.socket

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Final
 
 from pyramid.httpexceptions import HTTPException
@@ -36,19 +37,24 @@ class ChannelContext(SocketIOContext):
 
     - ``subscribing(channel)``: before the client enters.
     - ``unsubscribed(channel)``: after it has left; at its end, for each channel that is left. A subclass that has a
-      ``disconnect`` of its own calls ``super().disconnect()`` for that.
+      ``disconnect`` of its own calls ``super().disconnect()`` for that. Each ``subscribing`` that has let the client in
+      is followed by one: behind everything else where it takes longer than ``close_timeout`` to find that the client
+      has gone.
     """
 
-    #: The channels as keys, in the order of their subscription.
-    _channels: dict[str, None] | None = None
+    #: The channels in the order of their subscription, and whether ``unsubscribed`` has to follow: not as long as
+    #: ``subscribing`` runs.
+    _channels: dict[str, bool] | None = None
+    #: ``disconnect`` has told ``unsubscribed``, or begins to.
+    _left = False
 
     # To be written by applications
 
-    def subscribing(self, channel: str) -> None:
+    def subscribing(self, channel: str) -> Any:
         """Hook: the client is about to enter, and already counts it among its ``channels``. Raising refuses.
 
         The client is told :class:`~pyramid_socketio.ConnectRefused` and ``HTTPException`` as for a namespace; other
-        exceptions are errors.
+        exceptions are errors. Returning one of these, or ``False``, refuses as well: a guard must not be overlooked.
         """
 
     def unsubscribed(self, channel: str) -> None:
@@ -56,9 +62,12 @@ class ChannelContext(SocketIOContext):
 
     def disconnect(self) -> None:
         """Hook: the client is gone. Tells ``unsubscribed`` of the channels that are left."""
-        for channel in self.channels:
-            self._leave(channel)  # a client that goes back to the context below is still in them
-            self._guarded(self.unsubscribed, channel)
+        self._left = True
+        channels = self._channels or {}
+        for channel in tuple(channels):
+            if channels.get(channel):
+                self._leave(channel)  # a client that goes back to the context below is still in them
+                self._guarded(self.unsubscribed, channel)
 
     # Who and what
 
@@ -76,6 +85,7 @@ class ChannelContext(SocketIOContext):
         Raises:
             TypeError, ValueError: a name that no channel can have; see :data:`MAX_NAME`.
             Exception: whatever ``subscribing`` raises; the client is not in the channel.
+            ConnectRefused, HTTPException: or returns.
         """
         _check(channel)
         if self._channels is None:
@@ -83,16 +93,27 @@ class ChannelContext(SocketIOContext):
         channels = self._channels
         if channel in channels:
             return False
-        channels[channel] = None
+        channels[channel] = False
         try:
-            self.subscribing(channel)
+            answer = self.subscribing(channel)
+            if answer is False:
+                raise ConnectRefused("Subscription refused")
+            if isinstance(answer, (ConnectRefused, HTTPException)):
+                raise answer
         except BaseException:
             channels.pop(channel, None)
             raise
+        finally:
+            answer = None  # an exception holds this frame: the circle ends here
         # Not before: what is said in the channel meanwhile is not for a client that is refused.
         if channel not in channels:
             return False  # the hook has called `unsubscribe`
-        self.io.connection.owner.adapter.join(self.io, (channel_room(channel),))
+        if self._left:
+            self._guarded(self.unsubscribed, channel)
+            return False
+        channels[channel] = True
+        owner = self.io.connection.owner
+        owner.run_in_loop(partial(owner.adapter.join, self.io, (channel_room(channel),)))
         return True
 
     def unsubscribe(self, channel: str) -> bool:
@@ -110,7 +131,13 @@ class ChannelContext(SocketIOContext):
         return True
 
     def _leave(self, channel: str) -> None:
-        self.io.connection.owner.adapter.leave(self.io, (channel_room(channel),))
+        # Another context of the client, which has been switched from or to, may be in it, too.
+        for context in (self.io.context or self)._chain():
+            others = context._channels if isinstance(context, ChannelContext) and not context._left else None
+            if context is not self and others is not None and others.get(channel):
+                return
+        owner = self.io.connection.owner
+        owner.run_in_loop(partial(owner.adapter.leave, self.io, (channel_room(channel),)))
 
     # Sending
 
@@ -141,13 +168,13 @@ class ChannelContext(SocketIOContext):
             return self.error("bad_request", str(error))
         limit = self.io.connection.owner.settings.max_channels
         if len(self.channels) >= limit and channel not in self.channels:
-            return self.error("limit_exceeded", f"You are in {limit} channels")
+            return self.error("limit_exceeded", f"You are in {limit} channels", channel=channel)
         try:
             self.subscribe(channel)
         except ConnectRefused as refused:
-            return self.error("subscription_refused", refused.message)
+            return self.error("subscription_refused", refused.message, channel=channel)
         except HTTPException as error:
-            return self.error("subscription_refused", refusal(error).message)
+            return self.error("subscription_refused", refusal(error).message, channel=channel)
         return None
 
     def msg_unsubscribe(self, msg: Any = None, *_: Any) -> None:

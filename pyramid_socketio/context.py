@@ -13,7 +13,7 @@ import gevent
 from pyramid.httpexceptions import HTTPException
 
 from .adapters import Audience
-from .addressing import Target, checked_rooms, event_data, named_rooms, pyramid_json
+from .addressing import Target, checked_rooms, event_data, named_rooms, plain_json, pyramid_json, send_event
 from .errors import CloseReason, ConnectRefused, SessionClosed, SocketIOError
 from .messagelog import log_message
 from .namespace import FAILURES, NamespaceSocket
@@ -97,7 +97,8 @@ class SocketIOContext:
     - ``disconnect()``: once, however it ended; ``disconnect_reason`` says how.
 
     Handlers of one context run one after the other, each in a greenlet, so they may block. Everything that sends
-    never blocks.
+    never blocks. Native threads may send, ``join``, ``leave`` and ``kill()``, too: what they do happens in its turn in
+    the thread that serves the clients.
 
     Args:
         request: the CONNECT request; later ``self.request`` is a slim copy of it.
@@ -221,23 +222,23 @@ class SocketIOContext:
         out.update(kwargs)
         self.send(out)
 
-    def error(self, code: str, msg: str) -> dict[str, Any]:
-        """Send ``{"type": "error", "error": code, "msg": msg}``.
+    def error(self, code: str, msg: str, **more: Any) -> dict[str, Any]:
+        """Send ``{"type": "error", "error": code, "msg": msg, **more}``.
 
         Returns:
             What was sent, so that a handler may return it as the acknowledgement too.
         """
-        out = {self._out_type: "error", "error": code, "msg": msg}
+        out = {**more, self._out_type: "error", "error": code, "msg": msg}
         self.send(out)
         return out
 
     def send(self, msg: Any) -> None:
         """Send ``msg`` as the event ``message``: what the client gets by ``socket.on("message", ...)``."""
-        self.io.send_event(self._event("message", (msg,)), self.json_default)
+        send_event(self.io, self._event("message", (msg,)), self.json_default)
 
     def send_event(self, name: str, *args: Any) -> None:
         """Send the event ``name``."""
-        self.io.send_event(self._event(name, args), self.json_default)
+        send_event(self.io, self._event(name, args), self.json_default)
 
     def emit(self, event: str, *args: Any, ack: Callable[..., None] | None = None) -> None:
         """Send an event.
@@ -249,11 +250,13 @@ class SocketIOContext:
         Raises:
             SessionClosed: the client is gone and ``ack`` was asked for; otherwise nothing happens.
             LimitExceeded: ``max_pending_acks`` are waited for.
+            RuntimeError: ``ack`` was asked for in a native thread.
         """
         data = [event, *args] if self._json_dumps is None else self._event(event, args)
         if ack is None:
-            self.io.send_event(data, self.json_default)
+            send_event(self.io, data, self.json_default)
         else:
+            self.io.connection.owner.require_loop()
             self.io.send_with_ack(data, ack, self.json_default)
 
     def call(self, event: str, *args: Any, timeout: float = 60.0) -> Any:
@@ -266,8 +269,9 @@ class SocketIOContext:
             AckTimeout: no answer within ``timeout`` seconds.
             SessionClosed: the client is gone.
             NotCarried: the client is so old that it has no acks, or no binary data.
-            RuntimeError: called by :meth:`connect`, before the client can answer.
+            RuntimeError: called by :meth:`connect`, before the client can answer, or in a native thread.
         """
+        self.io.connection.owner.require_loop()
         answer = self.io.call(self._event(event, args), timeout, self.json_default)
         return answer[0] if len(answer) == 1 else (answer or None)
 
@@ -291,11 +295,13 @@ class SocketIOContext:
         Raises:
             TypeError, ValueError: a name that no room can have.
         """
-        self.io.connection.owner.adapter.join(self.io, checked_rooms(rooms))
+        owner = self.io.connection.owner
+        owner.run_in_loop(functools.partial(owner.adapter.join, self.io, checked_rooms(rooms)))
 
     def leave(self, *rooms: str) -> None:
         """Leave rooms; nothing happens for those that the client is not in."""
-        self.io.connection.owner.adapter.leave(self.io, checked_rooms(rooms))
+        owner = self.io.connection.owner
+        owner.run_in_loop(functools.partial(owner.adapter.leave, self.io, checked_rooms(rooms)))
 
     @property
     def rooms(self) -> frozenset[str]:
@@ -336,8 +342,12 @@ class SocketIOContext:
         return self._target().local
 
     def _broadcast(self, name: str, args: tuple[Any, ...], skip: NamespaceSocket | None) -> None:
-        io = self.io
-        io.connection.owner.broadcast(io.namespace, self._event(name, args), skip, self.json_default)
+        io, default = self.io, self.json_default
+        owner = io.connection.owner
+        data = self._event(name, args)
+        if not owner.in_loop:
+            data = plain_json(data, default)
+        owner.run_in_loop(functools.partial(owner.broadcast, io.namespace, data, skip, default))
 
     # Greenlets
 
@@ -377,7 +387,7 @@ class SocketIOContext:
                 (self.io.context or self)._take_over(parent)
             return parent
         if self.io is not None:
-            self.io.disconnect()
+            self.io.connection.owner.run_in_loop(self.io.disconnect)
         if self.io is None or self.io.context is None:
             self.stop()  # not connected: there is nothing else to end
         return None

@@ -16,7 +16,7 @@
 ``on_connect``                    the client asks to come in; returning ``False`` or raising refuses it
 ``on_message``     ``message``    a message, of the type that it has in JavaScript; another event of the client is
                                   ``{"type": name, ...}``
-``on_subscribe``   ``channel``    the client is about to enter a channel; raising refuses that
+``on_subscribe``   ``channel``    the client is about to enter a channel; returning ``False`` or raising refuses that
 ``on_unsubscribe`` ``channel``    it has left the channel; when it is gone, for each channel that it was in
 ``on_error``       ``exception``  a handler has raised it; it has been logged, and the client told with a fixed text
 ``on_disconnect``                 the client is gone; ``socket.disconnect_reason`` says why
@@ -161,6 +161,11 @@ class EventHandlers(dict[str, list[Handler]]):
         return found
 
 
+def _refuses(result: Any) -> bool:
+    """Whether what a handler has returned keeps the client out. Views may return refusals: none must be overlooked."""
+    return result is False or isinstance(result, (ConnectRefused, HTTPException))
+
+
 class EventsContext(ChannelContext):
     """Runs an application's handlers for one client, and is what they get as ``socket``.
 
@@ -234,15 +239,16 @@ class EventsContext(ChannelContext):
             except FAILURES as error:
                 self._report(error)
                 raise
-            if isinstance(result, (ConnectRefused, HTTPException)):
-                raise result
-            if result is False:
-                raise ConnectRefused
+            if _refuses(result):
+                raise ConnectRefused if result is False else result
 
-    def subscribing(self, channel: str) -> None:
-        """Runs ``on_subscribe``."""
+    def subscribing(self, channel: str) -> Any:
+        """Runs ``on_subscribe``, until a handler refuses."""
         for call in self._calls("on_subscribe", channel):
-            call()
+            result = call()
+            if _refuses(result):
+                return result
+        return None
 
     def unsubscribed(self, channel: str) -> None:
         """Runs ``on_unsubscribe``."""
@@ -299,6 +305,7 @@ class EventsContext(ChannelContext):
 
     def unknown(self, name: str, *args: Any) -> Any:
         """A message or an event that no method handles."""
+        self._prefix = None
         (arg,) = args if len(args) == 1 else (None,)
         is_message = isinstance(arg, dict) and arg.get(self._in_type) == name
         return self._heard(arg if is_message else as_message((name, *args)))

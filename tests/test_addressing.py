@@ -27,7 +27,8 @@ from pyramid_socketio.namespace import channel_room, user_room
 from pyramid_socketio.protocol.revisions import V0
 from pyramid_socketio.socketio import SocketIO, get_ident
 from tests.adapters import Member, make_node
-from tests.test_namespace import turns, wait_until
+from tests.clients import turns
+from tests.timing import turn_until
 
 
 @pytest.fixture
@@ -177,6 +178,7 @@ def test_one_client_a_channel_and_everybody(node: SocketIO, server: Server) -> N
 
 SENDERS: list[Callable[[Server], None]] = [
     lambda server: server.send("unknown id", "message"),
+    lambda server: server.send("red", "message"),  # a room, which whoever says the id must not choose
     lambda server: server.broadcast_channel("message", "nobody's"),
     lambda server: server.of("/chat").broadcast("message"),
 ]
@@ -206,9 +208,12 @@ def test_looking_around(node: SocketIO, server: Server) -> None:
 
 
 def test_sending_somebody_away(node: SocketIO, server: Server) -> None:
-    anna, ben, carla = member(node), member(node, "red"), member(node, "red")
+    anna, ben = member(node), member(node, "red")
+    carla = member(node, "red", anna.id)
     server.disconnect(anna.id)
     server.disconnect("unknown id")
+    server.disconnect("red")
+    server.disconnect(anna.id)  # carla is in the room that anna had
     assert server.members() == {ben.id, carla.id}
     server.to("red").except_(carla.id).disconnect()
     assert server.members() == {carla.id}
@@ -220,7 +225,7 @@ def test_sending_somebody_away(node: SocketIO, server: Server) -> None:
 
 def test_asking_some(node: SocketIO, server: Server) -> None:
     anna, ben = member(node, "red"), member(node, "red")
-    asking = gevent.spawn(lambda: server.to("red").call("question", 1, timeout=0.1))
+    asking = gevent.spawn(lambda: server.to("red").call("question", 1, timeout=0.5))
     gevent.sleep(0)
     assert anna.packets == ben.packets == ['420["question",1]']
     anna.receive("30[1,2]")
@@ -339,7 +344,7 @@ def test_a_native_thread_hands_over(serving: SocketIO, server: Server) -> None:
         server.disconnect(ben.id)
 
     in_thread(emit)
-    wait_until(lambda: ben.socket.reason == "server")
+    turn_until(lambda: ben.socket.reason == "server")
     assert anna.packets == [
         '451-["first",{"list":[1,[2,null]],"bytes":{"_placeholder":true,"num":0},"colour":"red"}]',
         "bAQ==",

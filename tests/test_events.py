@@ -173,6 +173,7 @@ def generator(*args: Any) -> Any:
         (("on_message", generator), "generator must not be"),
         (("on_message", handler, "room-("), r"the channel 'room-\(' of handler is no pattern"),
         (("on_message", handler, 5), "the channel 5 of handler is no pattern"),
+        (("on_message", handler, b"room-"), "the channel b'room-' of handler is no pattern: it has to be text"),
         (("on_connect", handler, "room"), "on_connect: handler cannot be bound to the channel 'room'"),
     ],
 )

@@ -58,6 +58,8 @@ def add_socketio_handler(
         pattern = None if channel is None else re.compile(channel)
     except (TypeError, re.error) as error:
         raise ConfigurationError(f"{event}: the channel {channel!r} of {name} is no pattern: {error}") from error
+    if pattern is not None and not isinstance(pattern.pattern, str):
+        raise ConfigurationError(f"{event}: the channel {channel!r} of {name} is no pattern: it has to be text")
 
     intr = config.introspectable("socketio handlers", (event, function, channel), f"{name} for {event}", "handler")
     intr.update(event=event, handler=function, channel=channel)

@@ -145,6 +145,78 @@ def test_a_refused_subscription_gets_nothing(enter: Any) -> None:
     assert server.socketio.adapter.rooms("/") == {}
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [(False, "Subscription refused"), (HTTPForbidden(), "Forbidden"), (ConnectRefused("Never"), "Never")],
+)
+def test_a_refusal_may_be_returned(enter: Any, answer: Any, told: str) -> None:
+    """As in ``on_connect``: a guard must not be overlooked."""
+
+    class Guarded(ChannelContext):
+        def subscribing(self, channel: str) -> Any:
+            return answer
+
+    server = enter(serve(("on_subscribe", lambda *args: answer), contexts=[(Guarded, "/guarded")]))
+    client = enter(Today(server.port))
+    client.subscribe("staff")
+    assert client.hear() == {"type": "error", "error": "subscription_refused", "msg": told, "channel": "staff"}
+    client.join("/guarded")
+    client.send_text('42/guarded,1["subscribe","staff"]')
+    assert told in client.receive_text()
+    assert server.socketio.adapter._rooms == {}
+
+
+def test_a_client_that_goes_while_it_is_decided(enter: Any) -> None:
+    """What ``on_subscribe`` has done is undone by ``on_unsubscribe``, behind it, however long it takes."""
+    deciding: list[Event] = []
+
+    def decide(request: Any, socket: Any, context: Any, channel: str) -> None:
+        if channel == "quick":
+            return
+        deciding.append(Event())
+        deciding[-1].wait()
+        happened.append(("decided", channel))
+        if channel == "refused":
+            raise ConnectRefused
+
+    server = enter(
+        serve(
+            ("on_subscribe", decide),
+            ("on_unsubscribe", note("left")),
+            ("on_finish", note("finish")),
+            unbound_handlers="always",
+            close_timeout=0.01,
+        )
+    )
+    for channel, left in (("slow", [("left", "slow")]), ("refused", [])):
+        with Today(server.port) as client:
+            client.subscribe("quick")
+            client.subscribe(channel)
+            wait_for(lambda: deciding)
+        wait_for(lambda: ("finish",) in happened)
+        server.call(deciding.pop().set)
+        wait_for(partial(happened.count, ("decided", channel)))
+        server.call(lambda: None)  # the handler's greenlet has run as far as it can
+        assert happened == [("left", "quick"), ("finish",), ("decided", channel), *left]
+        assert server.socketio.adapter._rooms == {}
+        happened.clear()
+    assert server.failures == []
+
+
+def test_who_leaves_other_channels_at_the_end_is_told_once(enter: Any) -> None:
+    def leave(request: Any, socket: Any, context: Any, channel: str) -> None:
+        happened.append(channel)
+        socket.unsubscribe("b")
+
+    server = enter(serve(("on_unsubscribe", leave)))
+    with Today(server.port) as client:
+        for channel in ("a", "b", "c"):
+            client.subscribe(channel)
+        wait_for(lambda: len(channels(server)) == 3)
+    wait_for(lambda: "c" in happened)
+    assert happened == ["a", "b", "c"]
+
+
 def test_the_server_subscribes(enter: Any) -> None:
     def connect(request: Any, socket: Any, context: Any) -> None:
         happened.append((socket.subscribe("all"), socket.subscribe("all"), socket.channels))
@@ -227,9 +299,9 @@ def test_no_channel_is_a_room(enter: Any) -> None:
     assert admin.receive_text().startswith("40")
     sender.say({"names": names})
     members = sorted((victim.id, admin_id))
-    for client, times in ((victim, 1), (admin, 2)):  # by its id; and as one of the admins
-        told = [client.event() for _ in range(2 + times)]
-        assert told == [["private", members]] * 2 + [["message", "private"]] * times
+    for client in (victim, admin):
+        told = [client.event() for _ in range(3)]
+        assert told == [["private", members]] * 2 + [["message", "private"]]
     everywhere = socketio_server(server)
     assert everywhere.rooms == {"lobby": 4, "admins": 1}
     assert everywhere.channels == dict.fromkeys(names, 1)
@@ -265,6 +337,33 @@ def test_a_context_hands_the_client_back_without_its_channels(enter: Any) -> Non
     assert happened == ["game"]
 
 
+def test_contexts_of_a_client_in_the_same_channel(enter: Any) -> None:
+    class Below(ChannelContext):
+        def msg_game(self, msg: Any) -> Any:
+            return self.switch(Game)
+
+    class Game(ChannelContext):
+        def msg_over(self, msg: Any) -> None:
+            self.kill(recursive=False)
+
+    server = enter(serve(contexts=[(Below, "/")]))
+    client = enter(Today(server.port))
+
+    def asked(name: str) -> dict[str, int]:
+        client.emit(name, {"channel": "lobby"}, ack=1)
+        assert client.receive_text() == "431[]"
+        return channels(server)
+
+    assert asked("subscribe") == {"lobby": 1}
+    for _ in range(2):
+        asked("game")
+        assert asked("subscribe") == {"lobby": 1}
+        assert asked("unsubscribe") == {"lobby": 1}, "the context below is still in it"
+        assert asked("subscribe") == {"lobby": 1}
+        assert asked("over") == {"lobby": 1}
+    assert asked("unsubscribe") == {}
+
+
 def test_a_client_may_ask_for_so_many(enter: Any) -> None:
     def more(request: Any, socket: Any, context: Any, message: Any) -> None:
         socket.subscribe("the server's")
@@ -275,7 +374,8 @@ def test_a_client_may_ask_for_so_many(enter: Any) -> None:
     for channel in ("a", "b", "a"):
         client.subscribe(channel)
     client.subscribe("c")
-    assert client.hear() == {"type": "error", "error": "limit_exceeded", "msg": "You are in 2 channels"}
+    told = {"type": "error", "error": "limit_exceeded", "msg": "You are in 2 channels", "channel": "c"}
+    assert client.hear() == told
     client.say("more")
     assert client.hear() == 3
 

@@ -228,6 +228,25 @@ def test_nothing_is_left_of_who_is_refused(enter: Any, error: type[Exception], m
     wait_for(server.has_settled)
 
 
+def test_nothing_is_left_of_a_subscription_that_is_refused(enter: Any) -> None:
+    def refuse(request: Any, socket: Any, context: Any, channel: str) -> Any:
+        happened.append(weakref.ref(socket))
+        if channel == "raised":
+            raise HTTPForbidden
+        return HTTPForbidden()
+
+    server = enter(serve(("on_subscribe", refuse)))
+    gc.disable()
+    try:
+        with Today(server.port) as client:
+            for channel in ("raised", "returned"):
+                client.subscribe(channel)
+                assert client.hear()["msg"] == "Forbidden"
+        wait_for(lambda: [reference() for reference in happened] == [None] * 2)
+    finally:
+        gc.enable()
+
+
 def test_what_a_connect_did_that_is_tried_again_does_not_count(enter: Any) -> None:
     def connect(request: Any, socket: Any, context: Any) -> None:
         number = len(happened)

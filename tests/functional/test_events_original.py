@@ -79,13 +79,24 @@ def test_the_script_of_the_original(original: ServerProcess, enter: Any) -> None
     assert six.hear() == nine.hear() == {"unsubscribed": "dashboard"}
 
 
+def test_a_word_of_the_script_is_about_the_next_message_only(original: ServerProcess, enter: Any) -> None:
+    six = enter(Six(original.port))
+    six.say("__subscribe__", "dashboard")
+    assert six.hear() == {"subscribed": "dashboard"}
+    for message in ({"type": "typed"}, "text"):
+        six.say("__array__", message)
+        assert six.hear() == {"dashboard": message}
+        six.say("__subscribe__", f"my {message}")
+        assert six.hear() == {"subscribed": f"my {message}"}
+
+
 def test_a_subscription_as_an_event(original: ServerProcess, enter: Any) -> None:
     client = enter(Today(original.port))
     client.emit("subscribe", "my channel", ack=1)
     assert client.hear() == {"subscribed": "my channel"}
     assert client.receive_text() == "431[]"
     client.emit("subscribe", "private-1", ack=2)
-    told = {"type": "error", "error": "subscription_refused", "msg": "Private"}
+    told = {"channel": "private-1", "type": "error", "error": "subscription_refused", "msg": "Private"}
     assert client.hear() == told
     assert client.receive_text() == f"432[{json.dumps(told, separators=(',', ':'))}]"
     client.emit("unsubscribe", "my channel", ack=3)
