@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
@@ -56,9 +57,14 @@ def websocket(view: Callable[..., Any] | None = None, *, subprotocols: Sequence[
         view: given where the decorator stands without parentheses.
         subprotocols: those that the view speaks; the first of the client's offers that is among them is agreed upon,
             and is ``websocket.protocol``.
+
+    Raises:
+        TypeError: the view is a coroutine or a generator.
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[[Any], Response]:
+        _check_view(view)
+
         @wraps(view)
         def answer(target: Any) -> Response:
             request = target if hasattr(target, "environ") else target.request
@@ -73,6 +79,8 @@ def websocket_loop(view: Callable[..., Any] | None = None, *, subprotocols: Sequ
     """Decorator: call ``view(request, websocket, message, **matchdict)`` for each message; see :func:`websocket`."""
 
     def decorate(view: Callable[..., Any]) -> Any:
+        _check_view(view)
+
         @wraps(view)
         def loop(target: Any, websocket: WebSocket, **matchdict: Any) -> None:
             while (message := websocket.receive()) is not None:
@@ -81,6 +89,15 @@ def websocket_loop(view: Callable[..., Any] | None = None, *, subprotocols: Sequ
         return websocket(loop, subprotocols=subprotocols)
 
     return decorate if view is None else decorate(view)
+
+
+def _check_view(view: Callable[..., Any]) -> None:
+    # Calling one of these runs nothing of it: the client would lose its WebSocket at once.
+    if inspect.iscoroutinefunction(view) or inspect.isgeneratorfunction(view) or inspect.isasyncgenfunction(view):
+        raise TypeError(
+            f"{view.__qualname__} must not be `async def` nor contain `yield`: WebSocket views are plain functions;"
+            " they may block"
+        )
 
 
 def asks_for_websocket(request: Request) -> bool:

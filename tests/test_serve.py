@@ -180,6 +180,33 @@ def test_what_is_wrong_with_logging_is_said(tmp_path: Path) -> None:
     assert "logging cannot be set up: " in done.stderr.splitlines()[-1] and "LOUD" in done.stderr
 
 
+def test_serve_names_what_a_script_imported_too_early() -> None:
+    done = python(
+        "from time import sleep\n"
+        "from pyramid_socketio.server import serve\n"
+        "serve.run = lambda app, listeners, options: listeners[0].close()\n"
+        "serve.serve(None, '127.0.0.1', 0)\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "blocking therefore: __main__; import pyramid_socketio.server.serve first" in done.stderr
+
+
+def test_a_script_that_does_not_patch_is_told() -> None:
+    script = (
+        "{first}\n"
+        "import gevent, logging\n"
+        "from pyramid_socketio import SocketIOServer\n"
+        "logging.basicConfig(format='%(message)s')\n"
+        "server = SocketIOServer(('127.0.0.1', 0), None)\n"
+        "gevent.spawn(server.stop)\n"
+        "server.serve_forever()\n"
+    )
+    done = python(script.format(first=""))
+    assert done.returncode == 0, done.stderr
+    assert "the standard library is not patched" in done.stderr and "monkey.patch_all()" in done.stderr
+    assert python(script.format(first="from gevent import monkey; monkey.patch_all()")).stderr == ""
+
+
 def test_the_browser_opens_what_the_file_says(tmp_path: Path) -> None:
     done = load(tmp_path, "config:app.ini", "-b")
     assert done.stdout.startswith("opened http://127.0.0.1:"), done.stderr

@@ -11,7 +11,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from webtest import TestApp
 
-from pyramid_socketio.websocket import websocket
+from pyramid_socketio.websocket import websocket, websocket_loop
 
 
 def config(**settings: str) -> Configurator:
@@ -126,3 +126,17 @@ def test_another_server(headers: dict[str, str]) -> None:
     configurator.add_view(view)
     answer = TestApp(configurator.make_wsgi_app()).get("/", headers=headers, status=501)
     assert "socketio-serve" in answer.text
+
+
+@pytest.mark.parametrize("decorator", [websocket, websocket_loop, websocket(subprotocols=["chat.v1"])])
+def test_a_view_that_a_call_does_not_run(decorator: Any) -> None:
+    """A call of it runs nothing: the client would get its WebSocket, and lose it at once."""
+
+    async def coroutine(request: Request, websocket: Any) -> None: ...
+
+    def generator(request: Request, websocket: Any) -> Any:
+        yield
+
+    for view in (coroutine, generator):
+        with pytest.raises(TypeError, match=f"{view.__name__} must not be `async def` nor contain `yield`"):
+            decorator(view)

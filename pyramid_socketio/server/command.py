@@ -99,7 +99,8 @@ def explain(error: BaseException, uri: str) -> str | None:
     if isinstance(error, OSError):
         return f"{uri} cannot be read: {error.strerror or reason}"
     if isinstance(error, configparser.Error):
-        return f"{uri} is not a correct .ini file; correct it: {reason}"
+        hint = "; a percent sign is written %%" if isinstance(error, configparser.InterpolationError) else ""
+        return f"{uri} is not a correct .ini file; correct it: {reason}{hint}"
     if isinstance(error, ImportError | AttributeError):
         return f"{uri}: the application cannot be imported: {reason}; install it, or correct the line `use = ...`"
     if isinstance(error, LookupError):

@@ -43,6 +43,12 @@ def serve(app: Any, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, **option
     """
     # Who is refused, and why, is logged; without a handler nobody would see it.
     logging.basicConfig(level=logging.INFO)
+    if early := imported_too_early():
+        log.warning(
+            "imported before the standard library was patched, and blocking therefore: %s;"
+            " import pyramid_socketio.server.serve first",
+            ", ".join(early),
+        )
     run(app, [bind((host, port))], options)
 
 

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, Final
 
 import gevent
+from gevent import monkey
 from gevent.pywsgi import WSGIServer
 
 from ..engine import Engine
@@ -106,6 +107,15 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         self.policy: bytes | None = None
         self.policy_listener: PolicyListener | None = None
         self._policy_address = (policy_listener_host, policy_listener_port) if policy_server else None
+
+    def serve_forever(self, stop_timeout: float | None = None) -> None:
+        """Serve until the server is stopped; for scripts, which patch the standard library before they import."""
+        if not monkey.is_module_patched("socket"):
+            log.warning(
+                "the standard library is not patched: what blocks in the application blocks every client;"
+                " begin the script with `from gevent import monkey; monkey.patch_all()`"
+            )
+        super().serve_forever(stop_timeout)
 
     def start(self) -> None:
         super().start()

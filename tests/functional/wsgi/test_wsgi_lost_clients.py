@@ -6,7 +6,6 @@ import _socket
 import logging
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,25 +15,7 @@ from pyramid_socketio.server.connection import HTTPConnection
 from tests.conftest import DEADLINE, wait_for
 from tests.functional.raw import Connection
 from tests.functional.serving import ThreadServer
-from tests.functional.wsgi_app import SEEN, Views, for_one_test
-
-
-@pytest.fixture(scope="module")
-def serving() -> Iterator[ThreadServer]:
-    with ThreadServer(Views(), max_request_body_size=1_000_000) as serving:
-        yield serving
-
-
-@pytest.fixture
-def server(serving: ThreadServer) -> Iterator[ThreadServer]:
-    yield from for_one_test(serving)
-
-
-@pytest.fixture
-def client(server: ThreadServer) -> Iterator[Connection]:
-    with Connection(server.port) as connection:
-        yield connection
-
+from tests.functional.wsgi_app import SEEN
 
 # Too slow
 
