@@ -38,6 +38,9 @@ _MAX_NAMESPACE_LENGTH: Final = 256
 #: Nor are names with control characters: a pattern's ``$`` matches before a newline too.
 _CONTROL_CHARACTER: Final = re.compile("[\x00-\x1f\x7f]")
 
+#: For the log: who begins has often forgotten one of them.
+_NO_CONTEXT: Final = ", no context answers it: config.add_socketio_context and config.scan() register contexts"
+
 
 class _Violation(PacketError):
     """A packet that can be read and is not allowed where it comes (Engine.IO 4, section 10.4, rule 5).
@@ -120,7 +123,7 @@ class Connection:
                 else:
                     self._control(packet, socket, ready)
         except ProtocolError as wrong:
-            error = wrong.with_traceback(None)  # its frames would hold the error
+            error = wrong.without_frames()
         for socket in ready:
             self.owner.workers.run_from_hub(socket.drain)
         if isinstance(error, _Violation):
@@ -240,11 +243,12 @@ class Connection:
             return
         self._refusals += 1
         log.info(
-            "session %s: refused client %s in namespace %s: %s",
+            "session %s: refused client %s in namespace %s: %s%s",
             self.session.sid[:6],
             client,
             escape(namespace, 100),
             escape(str(refused.message)),
+            _NO_CONTEXT if isinstance(refused, NoNamespace) else "",
         )
         encode = revision.socket.encode_connect_error
         try:

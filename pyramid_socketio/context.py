@@ -19,7 +19,7 @@ from .messagelog import log_message
 from .namespace import FAILURES, NamespaceSocket
 from .protocol.http import escape
 
-__all__ = ["KeyAssertError", "SocketIOContext", "message", "refusal", "require_connection"]
+__all__ = ["KeyAssertError", "SocketIOContext", "is_lazy", "message", "refusal", "require_connection"]
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class SocketIOContext:
         cls._handlers = {name: method for name, method in methods.items() if callable(getattr(cls, method, None))}
         for method in (*_HOOKS, *cls._handlers.values()):
             # Calling one of these runs nothing of it: a `connect` would let everybody in.
-            if _is_lazy(getattr(cls, method)):
+            if is_lazy(getattr(cls, method)):
                 raise TypeError(
                     f"{cls.__qualname__}.{method} must not be `async def` nor contain `yield`: "
                     "handlers are plain functions; they may block"
@@ -186,6 +186,8 @@ class SocketIOContext:
 
     def unknown(self, name: str, *args: Any) -> Any:
         """Hook: no method handles the message ``name``. By default the client gets the error ``unknown_command``."""
+        if self.io.connection.owner.is_news(type(self), name):
+            log.warning("%s has no method for the message %s (said once)", type(self).__name__, escape(repr(name), 100))
         return self.error("unknown_command", f"Command unknown: {escape(name, 100)}")
 
     # Who and what
@@ -561,7 +563,7 @@ class SocketIOContext:
             log.exception("%s failed while ending, client %s", type(self).__name__, self.id)
 
 
-def _is_lazy(function: Any) -> bool:
+def is_lazy(function: Any) -> bool:
     """Whether a call of it gives a coroutine or a generator."""
     return (
         inspect.iscoroutinefunction(function)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -22,7 +22,7 @@ from .interfaces import CONNECTION
 from .namespace import CONNECTED, Connector, NamespaceSocket
 from .protocol.jsontext import Default
 from .protocol.revisions import Revision
-from .session import BaseSession
+from .session import BaseSession, Session
 from .settings import Settings
 
 __all__ = ["SocketIO"]
@@ -35,8 +35,8 @@ get_ident: Final = monkey.get_original("_thread", "get_ident")
 #: Seconds for the next poll of a client that does not know of the shutdown yet. Clients poll again at once.
 _LAST_POLL: Final = 1.0
 
-#: Warnings about events that a revision cannot carry, at most.
-_MAX_NOT_CARRIED: Final = 100
+#: Warnings that are said once, at most: clients choose the names in them.
+_MAX_SAID: Final = 100
 
 
 class SocketIO:
@@ -61,7 +61,7 @@ class SocketIO:
         self._thread = 0
         #: Sockets whose end has not been told to the application yet.
         self.ending = 0
-        self._not_carried: set[tuple[str, str]] = set()
+        self._said: set[tuple[Any, str]] = set()
 
     def answer(
         self, environ: dict[str, Any], connect: Connector | None = None, closed: Callable[[], None] | None = None
@@ -73,9 +73,22 @@ class SocketIO:
             closed: called in the hub when the session is over.
         """
         environ[CONNECTION].mount(self.engine, self.shutdown)
+        self._serve_here()
+        return self.engine.answer(environ, (connect or self.connect, closed))
+
+    def open_session(self, environ: Mapping[str, Any], revision: Revision) -> Session:
+        """A session without a handshake, for a client in this process. Its transport is the caller's to set.
+
+        Args:
+            environ: what the handshake's would be.
+        """
+        self._serve_here()
+        return self.engine.open_session(Session, environ, revision, (self.connect, None))
+
+    def _serve_here(self) -> None:
+        """This thread serves the clients, unless another one does already."""
         if self._hub is None:
             self._hub, self._thread = get_hub(), get_ident()
-        return self.engine.answer(environ, (connect or self.connect, closed))
 
     def _accept(self, session: BaseSession, hint: tuple[Connector | None, Callable[[], None] | None]) -> Connection:
         return Connection(self, session, *hint)
@@ -156,10 +169,16 @@ class SocketIO:
 
     def not_carried(self, revision: Revision, event: Any, error: NotCarried) -> None:
         """Log, once for each event and revision, that some clients do not get an event."""
-        what = (revision.name, str(event)[:100])
-        if what not in self._not_carried and len(self._not_carried) < _MAX_NOT_CARRIED:
-            self._not_carried.add(what)
-            log.warning("clients of revision %s do not get %r: %s (said once)", *what, error)
+        if self.is_news(revision.name, event):
+            log.warning("clients of revision %s do not get %r: %s (said once)", revision.name, str(event)[:100], error)
+
+    def is_news(self, subject: Any, name: Any) -> bool:
+        """Whether this has not been asked before, and the log is to say it: for what clients could repeat for ever."""
+        what = (subject, str(name)[:100])
+        if what in self._said or len(self._said) == _MAX_SAID:
+            return False
+        self._said.add(what)
+        return True
 
     def shutdown(self) -> None:
         """Tell every client that the server goes away, and run every ``disconnect``; returns when all have run.

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
@@ -21,6 +20,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from zope.interface import Interface
 
+from .context import is_lazy
 from .errors import HandshakeError
 from .handshake import UPGRADE_KEY
 from .interfaces import CANNOT_SERVE, CONNECTION, socketio_for
@@ -93,7 +93,7 @@ def websocket_loop(view: Callable[..., Any] | None = None, *, subprotocols: Sequ
 
 def _check_view(view: Callable[..., Any]) -> None:
     # Calling one of these runs nothing of it: the client would lose its WebSocket at once.
-    if inspect.iscoroutinefunction(view) or inspect.isgeneratorfunction(view) or inspect.isasyncgenfunction(view):
+    if is_lazy(view):
         raise TypeError(
             f"{view.__qualname__} must not be `async def` nor contain `yield`: WebSocket views are plain functions;"
             " they may block"

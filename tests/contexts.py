@@ -47,6 +47,9 @@ class RecordingSocket:
     def require_loop(self) -> None:
         """It is."""
 
+    def is_news(self, subject: Any, name: Any) -> bool:
+        return True
+
     def send_event(self, data: list[Any], default: Any = None) -> None:
         self.sent.append(json.loads(dumps(data, default)))
 

@@ -189,7 +189,7 @@ class RecordingSocket:
     context: Any = None
 
     def __init__(self, format: str) -> None:
-        owner = SimpleNamespace(settings=Settings(message_log_format=format), in_loop=True)
+        owner = SimpleNamespace(settings=Settings(message_log_format=format), in_loop=True, is_news=lambda *_: False)
         self.connection = SimpleNamespace(owner=owner)
         self.sent: list[Any] = []
 

@@ -107,10 +107,11 @@ def test_unknown_namespaces(caplog: pytest.LogCaptureFixture) -> None:
     name = "/" + 300 * "a"
     client.receive(f"0{name},")
     assert client.packets == ["44" + name + ',{"message":"Invalid namespace"}']
+    hint = ", no context answers it: config.add_socketio_context and config.scan() register contexts"
     assert caplog.messages == [
-        "session secret: refused client - in namespace /: Invalid namespace",
-        "session secret: refused client - in namespace /nope: Invalid namespace",
-        f"session secret: refused client - in namespace {name[:97]}...: Invalid namespace",
+        f"session secret: refused client - in namespace /: Invalid namespace{hint}",
+        f"session secret: refused client - in namespace /nope: Invalid namespace{hint}",
+        f"session secret: refused client - in namespace {name[:97]}...: Invalid namespace{hint}",
     ]
 
 

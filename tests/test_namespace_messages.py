@@ -267,3 +267,12 @@ def test_a_client_that_is_lost_during_a_broadcast(owner: SocketIO) -> None:
     turns()
     assert clients[2].packets == ['42["a"]']
     assert contexts[1].told == ["stop", "finish: slow consumer"]
+
+
+# The log
+
+
+def test_what_clients_could_repeat_for_ever_is_said_once(owner: SocketIO) -> None:
+    assert owner.is_news("subject", "name")
+    assert not owner.is_news("subject", "name")
+    assert sum(owner.is_news("another", number) for number in range(1000)) == 99

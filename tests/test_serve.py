@@ -198,6 +198,7 @@ def test_a_script_that_does_not_patch_is_told() -> None:
         "from pyramid_socketio import SocketIOServer\n"
         "logging.basicConfig(format='%(message)s')\n"
         "server = SocketIOServer(('127.0.0.1', 0), None)\n"
+        "server.start()\n"
         "gevent.spawn(server.stop)\n"
         "server.serve_forever()\n"
     )

@@ -74,6 +74,18 @@ def pyramid_application(included: bool, **settings: str) -> Any:
     return config.make_wsgi_app()
 
 
+def test_options_that_do_not_count(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    application = pyramid_application(True, **{"socketio.resource": "rt", "socketio.ping_interval": "7"})
+    start(application, heartbeat_interval=7.0)
+    start(hello, resource="ws")
+    assert caplog.messages == []
+    start(application, resource="ws", heartbeat_interval=8.0)
+    assert caplog.messages == [
+        "resource = 'ws' of the server does not count: the application's setting is socketio.resource = 'rt'",
+        "ping_interval = 8.0 of the server does not count: the application's setting is socketio.ping_interval = 7.0",
+    ]
+
+
 WITH_POLICY = {"policy_server": True, "policy_listener_host": "127.0.0.1", "policy_listener_port": 0}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import re
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import PHASE3_CONFIG
 
+from ..context import is_lazy
 from ..events import EVENTS, EventHandlers, EventsContext, Handler
 from ..interfaces import IEventHandlers, ISocketIONamespaces
 from .directives import answer_namespace, route_name
@@ -46,7 +46,7 @@ def add_socketio_handler(
     if not callable(function):
         raise ConfigurationError(f"add_socketio_handler: {function!r} for {event} is no function")
     name = getattr(function, "__qualname__", repr(function))
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+    if is_lazy(function):
         raise ConfigurationError(
             f"{event}: {name} must not be `async def` nor contain `yield`: handlers are plain functions; they may block"
         )

@@ -119,21 +119,41 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
 
     def start(self) -> None:
         super().start()
+        self._warn_of_idle_options()
         if self._policy_address is not None and self.policy is None:
             self.policy = policy_file(self._allowed_origins(), [self.server_port])
             self.policy_listener = PolicyListener(self._policy_address, self.policy)
             self.policy_listener.try_start()
 
-    def _allowed_origins(self) -> tuple[str, ...]:
+    def _settings(self) -> Settings | None:
+        """The application's own, where it has some and is not wrapped."""
         registry = getattr(self.application, "registry", None)
         socketio = None if registry is None else socketio_for(registry)
-        if socketio is None:
+        return None if socketio is None else socketio.settings
+
+    def _warn_of_idle_options(self) -> None:
+        """Say which options of the server do not count, because the application has settings."""
+        settings, normal = self._settings(), Settings()
+        if settings is None:
+            return
+        for name, value in self.defaults.items():
+            theirs = getattr(settings, name)
+            if value not in (theirs, getattr(normal, name)):
+                log.warning(
+                    "%s = %r of the server does not count: the application's setting is socketio.%s = %r",
+                    *(name, value, name, theirs),
+                )
+
+    def _allowed_origins(self) -> tuple[str, ...]:
+        settings = self._settings()
+        if settings is None:
+            registry = getattr(self.application, "registry", None)
             why = "does not include pyramid_socketio" if registry is not None else "is wrapped, by a filter perhaps"
             log.warning(
                 "the Flash policy allows nobody: socketio.allowed_origins is not known, as the application %s", why
             )
             return ()
-        return socketio.settings.allowed_origins
+        return settings.allowed_origins
 
     # Connections stay in the hub: no greenlet, and no socket object of gevent's.
 

@@ -406,15 +406,16 @@ def test_numbered_messages_stay_in_order(client: Client) -> None:
 
 
 def test_a_full_inbox_stops_reading_and_nothing_is_lost(enter: Any) -> None:
-    options = {"max_inbox_packets": 10, "ping_interval": 0.2, "ping_timeout": 0.2}
+    options = {"max_inbox_packets": 10, "ping_interval": 0.2, "ping_timeout": 0.4}
 
     def send() -> None:
         for number in range(500):
             client.emit("number", number, 0, "x" * 1000)
+        client.send_text("3")  # there as soon as the server reads again
 
     with ThreadServer(application(**options)) as server:
         client = enter(EngineSocket(server.port))
-        client.emit("wait", 1.2)
+        client.emit("wait", 1.6)
         while client.receive_text() != '42["waiting"]':
             pass
         session = server.sessions[client.sid]
@@ -423,7 +424,7 @@ def test_a_full_inbox_stops_reading_and_nothing_is_lost(enter: Any) -> None:
         sender.start()
         wait_for(lambda: session.transport.paused)
         assert len(session.listener.sockets["/"]._inbox) < 100, "the limit, and what one read of 64 KiB had in it"
-        # Three times as long as the ping time-out: it is not read from, so it is not taken for dead.
+        # Longer than it takes to find a client dead: it is not read from, so it is not taken for dead.
         wait_for(lambda: len(SEEN[client.id]) == 500)
         assert SEEN[client.id] == list(range(500))
         sender.join(DEADLINE)
