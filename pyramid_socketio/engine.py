@@ -239,9 +239,7 @@ class Engine:
     # Requests of sessions: straight from the server's connection, past WSGI and Pyramid
 
     def handle(self, exchange: Exchange, scheme: str) -> bool:
-        """Answer a request that names a session: by its query, or by its path as classic clients do.
-
-        With a ``sid`` in the query, the path of earlier handshakes is enough.
+        """Answer a request that names one of the sessions: by its query, or by its path as classic clients do.
 
         Args:
             scheme: of the connection; for a session, what counts is what the application said at its handshake.
@@ -250,12 +248,14 @@ class Engine:
             Whether the request belongs here. If not, nothing was done.
         """
         head: Head = exchange.head
-        # Other keys may end with "sid" too.
-        if "&sid=" in head.query or head.query[:4] == "sid=":
-            if head.path not in self.paths and not self._knows(head.query):
-                return False
-            self._handle(exchange, head, scheme)
-            return True
+        if _has_sid(head.query):
+            try:
+                query = parse_query(head.query)
+            except BadRequest:
+                query = {}
+            if query.get("sid") in self.sessions:
+                self._handle(exchange, head, scheme, query)
+                return True
         request = recognise(head.path) if self._classic_sessions else None
         session = self.sessions.get(request.sid) if request is not None else None
         if request is None or session is None:
@@ -263,18 +263,24 @@ class Engine:
         self._classic.handle(request, session, exchange)
         return True
 
-    def _knows(self, query: str) -> bool:
-        try:
-            return parse_query(query).get("sid") in self.sessions
-        except BadRequest:
-            return False
+    def handle_unknown(self, exchange: Exchange, scheme: str) -> bool:
+        """Answer a request for a session that no engine of the server has, where earlier handshakes had its path.
 
-    def _handle(self, exchange: Exchange, head: Head, scheme: str) -> None:
-        """Answer a request whose query has a ``sid``."""
+        The application would come to the same answer, for more. See :meth:`handle`.
+        """
+        head: Head = exchange.head
+        if not _has_sid(head.query) or head.path not in self.paths:
+            return False
+        self._handle(exchange, head, scheme)
+        return True
+
+    def _handle(self, exchange: Exchange, head: Head, scheme: str, query: Mapping[str, str] | None = None) -> None:
+        """Answer a request whose query has a ``sid``; ``query`` is that, where it has been parsed."""
         websocket = exchange.wants_websocket
         cors: list[tuple[str, str]] = []
         try:
-            query = parse_query(head.query)
+            if query is None:
+                query = parse_query(head.query)
             transport = self._transport(query, websocket)
             session = self.sessions.get(query["sid"])
             if session is None:
@@ -322,6 +328,11 @@ class Engine:
         wire, early = exchange.take_over()
         wire.send(head)
         session.upgrade(wire, early)
+
+
+def _has_sid(query: str) -> bool:
+    # Other keys may end with "sid" too.
+    return "&sid=" in query or query[:4] == "sid="
 
 
 def _accept_and_close(exchange: Exchange, head: bytes) -> None:

@@ -6,7 +6,7 @@ What an error means on the wire sits on its class (``http_status``, ``code``, ``
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 __all__ = [
     "AckTimeout",
@@ -34,6 +34,8 @@ __all__ = [
     "UnknownTransport",
     "UnsupportedRevision",
 ]
+
+_Error = TypeVar("_Error", bound="ProtocolError")
 
 
 class CloseReason:
@@ -69,6 +71,14 @@ class ProtocolError(SocketIOError):
     #: WebSocket close code, RFC 6455 section 7.4.
     close_code: ClassVar[int] = 1002
     reason: ClassVar[str] = CloseReason.PROTOCOL_ERROR
+
+    def without_frames(self: _Error) -> _Error:
+        """The same error, to be kept: the frames of its traceback, and of the error behind it, would hold a session.
+
+        (``from None`` hides the error behind it, and keeps it.)
+        """
+        self.__context__ = None
+        return self.with_traceback(None)
 
 
 class PacketError(ProtocolError):

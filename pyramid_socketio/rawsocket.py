@@ -253,10 +253,8 @@ class WebSocket:
         if self._wire.outbox_bytes:
             if self._drained is None:
                 self._drained = Event()
-                self._wire.when_drained(self._drained.set)
-            drained = self._drained
-            drained.wait()
-            self._drained = None
+                self._wire.when_drained(self._wake_drained)
+            self._drained.wait()
         if self._closed:
             raise WebSocketClosed(CloseReason.TRANSPORT_CLOSE)
 
@@ -307,6 +305,12 @@ class WebSocket:
     def _wake(self) -> None:
         self._arrived.set()
         self._signal()
+
+    def _wake_drained(self) -> None:
+        # Before any of those who wait goes on: the first may have sent more, and wait anew.
+        drained, self._drained = self._drained, None
+        assert drained is not None
+        drained.set()
 
     def _lost(self, error: BaseException | None) -> None:
         if isinstance(error, BufferError) and not self._wire.closed:

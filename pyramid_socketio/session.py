@@ -144,8 +144,7 @@ class BaseSession:
         A client that can be told is told. One that polls, and has no GET waiting, is told by the answer to its POST, so
         that nothing is kept for a further GET.
         """
-        # Without its traceback, whose frames hold the session: records of the log may keep the error.
-        error = error.with_traceback(None)
+        error = error.without_frames()  # records of the log may keep it
         if not self.connected:
             return
         log.info("session %s: %s", self.sid[:6], error)
@@ -245,11 +244,11 @@ class Session(BaseSession):
             if transport is not self._candidate:
                 return None
             packets = self._probed(packets)
+        if not packets or not self.connected:
+            return None
         messages = [data for type, data in packets if type == MESSAGE]
         if len(messages) != len(packets):
             return self._control(packets)
-        if not messages or not self.connected:
-            return None
         self._heartbeat.heard = True
         return self.listener.messages(messages)
 
@@ -343,10 +342,29 @@ class Session(BaseSession):
             return
         self.state = UPGRADING
         self._candidate = candidate
-        self._upgrade_timer = self._schedule(self.settings.upgrade_timeout, self._upgrade_timed_out)
+        self._time_upgrade()
+
+    def _time_upgrade(self) -> None:
+        """Give the client ``upgrade_timeout`` from now on.
+
+        No time runs while its POST is held back: the client waits for the answer before it sends the upgrade packet.
+        """
+        if self._upgrade_timer is not None:
+            self._upgrade_timer.cancel()
+            self._upgrade_timer = None
+        if self._candidate is not None and not self.transport.paused:
+            self._upgrade_timer = self._schedule(self.settings.upgrade_timeout, self._upgrade_timed_out)
 
     def _upgrade_timed_out(self) -> None:
         self._abandon(1008, "upgrade timeout")
+
+    def pause(self) -> None:
+        super().pause()
+        self._time_upgrade()
+
+    def resume(self) -> None:
+        super().resume()
+        self._time_upgrade()
 
     def _probed(self, packets: Sequence[EnginePacket]) -> Sequence[EnginePacket]:
         """Packets of the candidate.

@@ -59,8 +59,10 @@ def websocket(view: Callable[..., Any] | None = None, *, subprotocols: Sequence[
             and is ``websocket.protocol``.
 
     Raises:
-        TypeError: the view is a coroutine or a generator.
+        TypeError: the view is a coroutine or a generator, or ``subprotocols`` a text.
     """
+    if isinstance(subprotocols, str):
+        raise TypeError(f"subprotocols must be a sequence of names, ({subprotocols!r},), not a text")
 
     def decorate(view: Callable[..., Any]) -> Callable[[Any], Response]:
         _check_view(view)
@@ -142,6 +144,8 @@ class WebSockets:
     def handle(self, exchange: Exchange, scheme: str) -> bool:
         """For the server that this is mounted in: no request belongs to a WebSocket that is open."""
         return False
+
+    handle_unknown = handle
 
     def shutdown(self) -> None:
         """Close all with 1001 and wait for their views; one that takes longer than ``close_timeout`` is killed."""

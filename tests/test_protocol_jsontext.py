@@ -200,9 +200,9 @@ def test_a_megabyte_of_json_takes_no_time(item: str) -> None:
 
 
 @pytest.mark.parametrize("item", ["[]", "{}", "1", '{"a":[1]}', nested(60), '"[]"'])
-def test_the_look_at_the_depth_costs_no_more_than_reading(item: str) -> None:
+def test_the_look_at_the_depth_costs_a_few_times_the_reading_at_most(item: str) -> None:
     text = f"[{','.join([item] * (MEGABYTE // 2 // len(item)))}]"
-    assert cpu_seconds(lambda: loads(text)) < 3 * cpu_seconds(lambda: orjson.loads(text)) + 10 * MS
+    assert cpu_seconds(lambda: loads(text)) < 5 * cpu_seconds(lambda: orjson.loads(text)) + 10 * MS
 
 
 class TestDumps:

@@ -131,7 +131,7 @@ class Codec:
                 if packet is not None:
                     packets.append(packet)
         except PacketError as error:
-            packets.append(error)
+            packets.append(error.without_frames())
         return packets
 
 

@@ -101,7 +101,7 @@ def decode_payload(body: bytes, max_packets: int) -> list[EnginePacket | PacketE
         try:
             packets.append(decode_packet(part))
         except PacketError as error:
-            packets.append(error)
+            packets.append(error.without_frames())
             break
     return packets
 

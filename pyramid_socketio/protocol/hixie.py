@@ -147,7 +147,7 @@ class HixieParser:
                     break
         except ProtocolError as error:
             # Kept for the life of the connection: without what the traceback holds on to.
-            self.error = error.with_traceback(None)
+            self.error = error.without_frames()
         if self.closed or self.error is not None:
             self._buffer.clear()
         else:

@@ -82,20 +82,20 @@ def loads(text: str) -> Any:
     try:
         value = orjson.loads(text)
     except (ValueError, AttributeError) as error:
-        value = _slow_loads(text, error)
+        value = _slow_loads(text, str(error))
     # Nesting of N needs N opening and N closing characters, so short texts need no look.
     if len(text) > 2 * MAX_DEPTH and text.count("[") + text.count("{") > MAX_DEPTH and _too_deep(text):
         raise PacketError(f"JSON nested deeper than {MAX_DEPTH}")
     return value
 
 
-def _slow_loads(text: str, refused: Exception) -> Any:
-    """Read JSON in which there may be lone surrogates; ``refused`` is what orjson raised."""
+def _slow_loads(text: str, why: str) -> Any:
+    """Read JSON in which there may be lone surrogates; ``why`` is what orjson said."""
     try:
         if orjson is not None:
             same, surrogates = _SURROGATE.subn(r"\\u0", text)
             if not surrogates:
-                raise refused
+                raise ValueError(why)
             # Bounds the nesting, too: the standard library recurses.
             orjson.loads(same)
         return _slow_decoder.decode(text)

@@ -168,7 +168,7 @@ def decode_payload(body: bytes, max_packets: int, binary: bool = False) -> list[
         for message in _messages(text, max_packets):
             packets.append(decode_packet(message))
     except PacketError as error:
-        packets.append(error)
+        packets.append(error.without_frames())
     return packets
 
 

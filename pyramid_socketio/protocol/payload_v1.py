@@ -167,7 +167,7 @@ def decode_payload(body: bytes, max_packets: int, binary: bool = False) -> list[
         for packet in _limited(text, max_packets):
             packets.append(decode_packet(packet))
     except PacketError as error:
-        packets.append(error)
+        packets.append(error.without_frames())
     return packets
 
 

@@ -279,7 +279,7 @@ class FrameParser:
 
     def _fail(self, error: ProtocolError) -> None:
         # Kept for the life of the connection: without what the traceback holds on to.
-        self.error = error.with_traceback(None)
+        self.error = error.without_frames()
         self._message = None
 
     def _cut(self, data: bytes | bytearray, messages: list[tuple[int, str | bytes]]) -> None:

@@ -175,6 +175,9 @@ class HTTPConnection:
         for engine in self.server.engines:
             if engine.handle(self, self.server.scheme):
                 return
+        for engine in self.server.engines:
+            if engine.handle_unknown(self, self.server.scheme):
+                return
         self._run_application()
 
     def _run_application(self) -> None:

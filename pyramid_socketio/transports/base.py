@@ -153,5 +153,7 @@ class Exchange(Protocol):
     def mount(self, engine: Any, shutdown: Callable[[], None]) -> None:
         """From now on requests go to ``engine.handle`` first, which answers those of its sessions.
 
+        What no engine wants goes to ``engine.handle_unknown`` before the application.
+
         ``shutdown`` is called, and waited for, before the server stops.
         """

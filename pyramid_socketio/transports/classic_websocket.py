@@ -43,7 +43,7 @@ class PacketParser:
                     packets += [(TEXT, packet) for packet in self._split(payload)]
                 except ProtocolError as error:
                     # Kept for the life of the connection: without what the traceback holds on to.
-                    self.error = error.with_traceback(None)
+                    self.error = error.without_frames()
                     return packets
             else:
                 packets.append((opcode, payload))

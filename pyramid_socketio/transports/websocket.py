@@ -112,7 +112,7 @@ class WebSocketTransport(ConnectedTransport):
                 try:
                     packets.append(decode(payload))
                 except PacketError as bad:
-                    error = bad
+                    error = bad.without_frames()
                     break
             elif opcode == PING:
                 ping = payload  # type: ignore[assignment]

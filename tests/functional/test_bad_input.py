@@ -872,6 +872,21 @@ def test_E4_19_a_ping_by_post(server: ThreadServer) -> None:
         assert other.event() == ["echo", "alive"]
 
 
+def test_nothing_prolongs_a_session_that_is_over() -> None:
+    """A client that does not fetch its last packets has a time for that, whatever it posts."""
+    with ThreadServer(application(ping_interval="5", ping_timeout="10")) as server:
+        with PollingSession(server.port) as session:
+            session.join()
+            session.post("41/other,")
+            last_call = server.sessions[session.sid]._timer
+            session.post("3")
+            assert server.sessions[session.sid]._timer is last_call
+            assert last_call.callback is not None
+            assert session.poll() == "6\x1e1"
+            assert session.is_gone
+        wait_for(lambda: not len(server.socketio.timers))
+
+
 @pytest.mark.parametrize("messages", [pytest.param(row[1], id=row[0]) for row in SOCKETIO if row[0] in VIOLATIONS])
 def test_violations_by_post(server: ThreadServer, messages: list[str | bytes]) -> None:
     ENDED.clear()

@@ -31,6 +31,15 @@ def server(serving: ThreadServer) -> Iterator[ThreadServer]:
 BOTH = pytest.mark.parametrize("kind", [Polling09, JSONP09])
 
 
+def test_the_query_is_the_applications(server: ThreadServer) -> None:
+    """A page's own parameters come with every request; one of them may have a name that newer clients use."""
+    with Polling09(server.port).open() as client, Connection(server.port) as other:
+        other.ask("GET", f"{client.get_path}&sid=theirs")
+        assert other.is_silent(0.05)
+        client.post("3:::x")
+        assert client.read(other.response()) == ["3:::re:x"]
+
+
 @BOTH
 class TestPolling:
     def test_the_first_poll_is_answered_with_the_first_packet_alone(self, server: ThreadServer, kind: Any) -> None:

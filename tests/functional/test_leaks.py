@@ -191,6 +191,39 @@ def upgrade_that_fails(port: int) -> None:
     client.__exit__()
 
 
+#: Wrong in the ways of each decoder: JSON, base64, UTF-8.
+BAD_PACKETS = ('42["echo",NaN]', '42{"', '42["echo","\\ud800"', "b!!!", "x")
+
+
+def bad_packets(port: int) -> None:
+    for packet in BAD_PACKETS:
+        with EngineSocket(port) as socket:
+            socket.send_text(packet)
+            assert socket.close_code() == 1002
+        with PollingSession(port) as client:
+            client.join()
+            assert client.try_post(packet.encode()).status == 400
+    for body in (b"4\xff", b"4x\x1e9"):
+        with PollingSession(port) as client:
+            client.join()
+            assert client.try_post(body).status == 400
+
+
+def bad_frames(port: int) -> None:
+    for opcode, payload in ((1, b"\xff"), (8, b"\x03\xe8\xff")):
+        with EngineSocket(port) as socket:
+            socket.send_frame(opcode, payload)
+            assert socket.close_code() == 1007
+
+
+def bad_candidate(port: int) -> None:
+    with PollingSession(port) as client:
+        with client.candidate() as candidate:
+            candidate.send_text("b!!!")
+            assert candidate.close_code() == 1002
+        client.post("1")
+
+
 ECHO_09 = '5:::{"name":"echo","args":[1]}'
 QUESTION_09 = '5:0+::{"name":"question"}'
 
@@ -284,6 +317,9 @@ def oldest_stream(port: int) -> None:
         (polling, 200),
         (upgrade, 200),
         (upgrade_that_fails, 100),
+        (bad_packets, 20),
+        (bad_frames, 100),
+        (bad_candidate, 100),
         (classic_handshake, 200),
         (classic_polling, 100),
         (classic_bad_post, 100),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pyramid.config import Configurator
 
 from pyramid_socketio import SocketIOContext
-from tests.functional.raw import PollingSession, request
+from tests.functional.raw import POLLING, PollingSession, request
 from tests.functional.serving import ThreadServer
 
 
@@ -55,6 +56,25 @@ def test_an_unknown_session_is_answered_without_the_application() -> None:
         response = request(server.port, "GET", "/socket.io/?EIO=4&transport=polling&sid=nobody")
         assert (response.status, response.body) == (400, b'{"code":1,"message":"Session ID unknown"}')
         assert len(asked) == before
+
+
+def test_two_applications_on_the_same_path() -> None:
+    """A dispatcher gives each host its application, and each has its own sessions."""
+    apps = {f"{name}.example": application() for name in "ab"}
+
+    def by_host(environ: dict[str, Any], start_response: Any) -> Any:
+        return apps[environ["HTTP_HOST"]](environ, start_response)
+
+    with ThreadServer(by_host) as server:
+        paths = {}
+        for host in apps:
+            opened = request(server.port, "GET", POLLING, {"Host": host})
+            paths[host] = f"{POLLING}&sid={json.loads(opened.text[1:])['sid']}"
+        for host, path in paths.items():
+            assert request(server.port, "POST", path, {"Host": host}, b"40").status == 200
+            assert request(server.port, "GET", path, {"Host": host}).text.startswith("40{")
+            unknown = request(server.port, "GET", f"{POLLING}&sid=nobody", {"Host": host})
+            assert (unknown.status, unknown.json["code"]) == (400, 1)
 
 
 def test_the_origin_is_judged_as_at_the_handshake() -> None:

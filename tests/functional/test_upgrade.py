@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import gevent
+import gevent.event
 import pytest
 from pyramid.config import Configurator
 
 from pyramid_socketio import SocketIOContext
 from tests.conftest import DEADLINE, wait_for
-from tests.functional.raw import UPGRADE, PollingSession, WebSocket, request
+from tests.functional.raw import UPGRADE, PollingSession, WebSocket, encode_request, request
 from tests.functional.serving import ThreadServer
 
 ENDED: list[str | None] = []
+
+#: What ``hold`` waits for.
+RELEASE = gevent.event.Event()
 
 
 class Context(SocketIOContext):
@@ -27,6 +31,9 @@ class Context(SocketIOContext):
 
     def msg_echo(self, *args: Any) -> None:
         self.emit("echo", *args)
+
+    def msg_hold(self) -> None:
+        RELEASE.wait()
 
     def msg_transport(self) -> None:
         self.emit("transport", self.io.transport)
@@ -136,6 +143,42 @@ def test_a_poll_that_still_waits_at_the_upgrade(session: PollingSession) -> None
         assert websocket.receive_text() == "3probe"
         websocket.send_text('42["echo",1]')
         assert websocket.receive_text() == '42["echo",1]'
+
+
+def test_a_post_that_is_still_under_way_at_the_upgrade(session: PollingSession) -> None:
+    """Clients finish it before. What comes too late to be handled is not answered like what was."""
+    body = b'42["echo","late"]'
+    whole = encode_request("POST", session.path, None, body)
+    with probe(session) as websocket:
+        session.posts.send(whole[:-5])
+        assert session.posts.is_silent(0.02)
+        websocket.send_text("5")
+        websocket.send_text('42["echo",1]')
+        assert websocket.receive_text() == '42["echo",1]'
+        session.posts.send(whole[-5:])
+        assert session.posts.response().status == 400
+        websocket.send_text('42["echo",2]')
+        assert websocket.receive_text() == '42["echo",2]'
+
+
+def test_no_time_runs_while_a_post_is_held_back() -> None:
+    """The client waits for its answer before it sends the upgrade packet."""
+    RELEASE.clear()
+    with (
+        ThreadServer(application(max_inbox_packets="1")) as server,
+        PollingSession(server.port) as session,
+    ):
+        session.join()
+        session.posts.ask("POST", session.path, None, "\x1e".join(['42["hold"]', *['42["echo",1]'] * 3]).encode())
+        upgrading = server.sessions[session.sid]
+        wait_for(lambda: upgrading.transport.paused)
+        with probe(session) as websocket:
+            assert upgrading._upgrade_timer is None
+            server.call(RELEASE.set)
+            wait_for(lambda: upgrading._upgrade_timer)
+            assert session.posts.response().body == b"ok"
+            websocket.send_text("5")
+            assert [websocket.receive_text() for _ in range(3)] == ['42["echo",1]'] * 3
 
 
 def test_after_the_upgrade(session: PollingSession) -> None:

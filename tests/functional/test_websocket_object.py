@@ -150,6 +150,21 @@ def test_drain_waits_for_the_client(play: Play) -> None:
     assert client.close_code() == 1000
 
 
+def test_several_greenlets_may_drain(play: Play) -> None:
+    def view(websocket: Any) -> None:
+        def pour() -> None:
+            for _ in range(200):
+                websocket.send(b"x" * 20_000)
+                websocket.drain()
+
+        gevent.joinall([gevent.spawn(pour) for _ in range(3)], raise_error=True)
+
+    client = play(view, receive_buffer=4096)
+    for _ in range(600):
+        assert client.receive() == (BINARY, b"x" * 20_000)
+    assert client.close_code() == 1000
+
+
 def test_drain_ends_when_the_client_is_gone(play: Play) -> None:
     ended = Event()
 

@@ -251,6 +251,12 @@ def test_origins_that_may_not(server: ThreadServer, origin: str) -> None:
     assert any(origin in line for line in server.log_lines())
 
 
+def test_subprotocols_are_several() -> None:
+    """Of a text each letter would be one."""
+    with pytest.raises(TypeError, match="subprotocols"):
+        websocket(subprotocols="chat")
+
+
 def test_a_plain_request_gets_426(server: ThreadServer) -> None:
     with Client(server.port) as client:
         for method in ("GET", "POST"):
