@@ -13,13 +13,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyramid_socketio.settings import settings_page
+from pyramid_socketio.testing import TestClient
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "guide.md").read_text()
 
 
 def block(language: str, text: str = README) -> str:
@@ -69,6 +72,37 @@ def test_the_tables_of_features_name_tests_that_exist() -> None:
     for table in text.split("\n## ")[1:]:
         offers = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
         assert len(offers) == len(set(offers)), "a row twice"
+
+
+#: What the guide leaves out of the application that it tests.
+MAIN = """
+
+from pyramid.config import Configurator
+
+
+def main(global_config, **settings):
+    with Configurator(settings=settings) as config:
+        config.include("pyramid_socketio")
+        config.add_route("publish", "/publish")
+        config.scan(__name__)
+        return config.make_wsgi_app()
+"""
+
+
+def test_the_guide_tests_its_rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sections = {section.split("\n")[0]: section for section in GUIDE.split("\n## ")}
+    (tmp_path / "yourapp.py").write_text(block("python", sections["Rooms, and sending from anywhere"]) + MAIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    sample: dict[str, Any] = {}
+    exec(block("python", sections["Testing"]), sample)
+    try:
+        sample["test_who_hears_whom"]()
+        client = TestClient(sample["main"]({}))
+    finally:
+        del sys.modules["yourapp"]
+    calls = set(re.findall(r"`\.(\w+)", sections["Testing"]))
+    assert len(calls) > 8
+    assert {name for name in calls if not hasattr(client, name)} == set()
 
 
 @pytest.mark.peer

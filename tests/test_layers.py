@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "pyramid_socketio"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("server",),
     ("config",),
-    ("blocking",),
+    ("blocking", "testing"),
     ("events", "manage", "websocket"),
     ("channels",),
     ("context", "everywhere"),

@@ -17,10 +17,13 @@ import webtest
 from gevent import Timeout
 from pyramid.exceptions import ConfigurationError
 from pyramid.paster import get_appsettings
+from pyramid.router import Router
 from socketio_demo import cpu
 from socketio_demo.chat import text_of
 from socketio_demo.video import SCENES, FfmpegError, Studio
 
+from pyramid_socketio import ConnectRefused
+from pyramid_socketio.testing import TestClient
 from pyramid_socketio.websocket import WebSocketClosed
 from tests.functional.raw import BINARY, EngineSocket, WebSocket, request
 from tests.functional.serving import ThreadServer
@@ -173,89 +176,76 @@ def test_without_npm_the_error_says_what_to_do(settings: dict[str, str]) -> None
         socketio_demo.main({}, **settings)
 
 
-def test_a_client_without_namespaces_is_in_the_room(settings: dict[str, str]) -> None:
-    """With messages alone, as a client of 0.6 has them; a client of today is in the room's namespace."""
+@pytest.fixture
+def demo(settings: dict[str, str], caplog: pytest.LogCaptureFixture) -> Iterator[Router]:
+    """Without a server; nothing may go wrong in it."""
+    yield socketio_demo.main({}, **settings)
+    assert [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []
 
-    def told(client: EngineSocket, prefix: str = "42") -> dict[str, Any]:
-        text = client.receive_text()
-        assert text.startswith(f'{prefix}["message",'), text
-        message: dict[str, Any] = json.loads(text.removeprefix(prefix))[1]
+
+class Window(TestClient):
+    """A window of one of the demo's pages, as the server sees it."""
+
+    def told(self) -> dict[str, Any]:
+        event, message = self.receive()
+        assert event == "message"
         return message
+
+
+def test_a_client_without_namespaces_is_in_the_room(demo: Router) -> None:
+    """With messages alone, as a client of 0.6 has them; a client of today is in the room's namespace."""
 
     def said(message: dict[str, Any]) -> tuple[str, int, str, str]:
         return message["type"], message["member"], message["name"], message["text"]
 
-    today = "42/chat/lobby,"
-    with (
-        ThreadServer(socketio_demo.main({}, **settings)) as server,
-        EngineSocket(server.port, "/chat/lobby") as ada,
-        EngineSocket(server.port) as old,
-    ):
-        ada.send_text(f'{today}["join",{{"name":"Ada"}}]')
-        assert told(ada, today) == {
+    with Window(demo, "/chat/lobby") as ada, Window(demo) as old:
+        assert ada.call("join", {"name": "Ada"}) == {"ok": True}
+        assert ada.told() == {
             "type": "welcome",
             "member": 1,
             "people": [{"member": 1, "name": "Ada"}],
             "history": [],
         }
-        ada.send_text(f'{today}["say",{{"text":"early"}}]')
-        early = told(ada, today)
-        assert said(early) == ("said", 1, "Ada", "early")
+        ada.emit("say", {"text": "early"})
+        assert said(ada.told()) == ("said", 1, "Ada", "early")
 
-        old.emit("message", {"type": "say", "text": "hello?"})
-        assert told(old)["error"] == "not_here"
+        old.send({"type": "say", "text": "hello?"})
+        assert old.told()["error"] == "not_here"
         for room in ("nowhere", "", None):
-            old.emit("message", {"type": "join", "name": "Grace", "room": room})
-            assert told(old)["error"] == "no_room"
-        old.emit("message", {"type": "join", "name": " ", "room": "lobby"})
-        assert told(old)["error"] == "no_name"
-        old.emit("message", {"type": "join", "name": "Grace", "room": "lobby"})
+            old.send({"type": "join", "name": "Grace", "room": room})
+            assert old.told()["error"] == "no_room"
+        old.send({"type": "join", "name": " ", "room": "lobby"})
+        assert old.told()["error"] == "no_name"
+        old.send({"type": "join", "name": "Grace", "room": "lobby"})
         people = [{"member": 1, "name": "Ada"}, {"member": 2, "name": "Grace"}]
-        welcome = told(old)
+        welcome = old.told()
         assert (welcome["member"], welcome["people"]) == (2, people)
         assert [message["text"] for message in welcome["history"]] == ["early"]
-        assert told(ada, today) == {"type": "joined", "name": "Grace", "people": people}
+        assert ada.told() == {"type": "joined", "name": "Grace", "people": people}
         # Nobody changes rooms in a connection, nor is there twice.
-        old.emit("message", {"type": "join", "name": "Eve", "room": "gevent"})
-        assert told(old)["error"] == "here_already"
+        old.send({"type": "join", "name": "Eve", "room": "gevent"})
+        assert old.told()["error"] == "here_already"
 
-        old.emit("message", {"type": "say", "text": "hello"})
-        assert said(told(old)) == said(told(ada, today)) == ("said", 2, "Grace", "hello")
+        old.send({"type": "say", "text": "hello"})
+        assert said(old.told()) == said(ada.told()) == ("said", 2, "Grace", "hello")
         old.close()
-        assert told(ada, today) == {"type": "left", "name": "Grace", "people": people[:1]}
+        assert ada.told() == {"type": "left", "name": "Grace", "people": people[:1]}
         # Who never joined leaves without a word.
-        with EngineSocket(server.port):
+        with Window(demo):
             pass
-        ada.send_text(f'{today}["say",{{"text":"still here"}}]')
-        assert said(told(ada, today)) == ("said", 1, "Ada", "still here")
-    assert not server.failures
+        ada.emit("say", {"text": "still here"})
+        assert said(ada.told()) == ("said", 1, "Ada", "still here")
 
 
-class InRooms(EngineSocket):
-    """A window of the rooms, as the server sees it.
+class InRooms(Window):
+    """A window of the rooms.
 
     Args:
         auth: where the client gives its name.
     """
 
-    def __init__(self, port: int, auth: dict[str, Any] | None) -> None:
-        super().__init__(port, None)
-        self.send_text("40/rooms," + ("" if auth is None else json.dumps(auth)))
-        self.answer = self.receive_text()
-
-    def refusal(self) -> str:
-        assert self.answer.startswith("44/rooms,"), self.answer
-        reason: str = json.loads(self.answer.removeprefix("44/rooms,"))["message"]
-        return reason
-
-    def say(self, msg_type: str, **message: Any) -> None:
-        self.send_text(f"42/rooms,{json.dumps(['message', {'type': msg_type, **message}])}")
-
-    def told(self) -> dict[str, Any]:
-        text = self.receive_text()
-        assert text.startswith('42/rooms,["message",'), text
-        message: dict[str, Any] = json.loads(text.removeprefix("42/rooms,"))[1]
-        return message
+    def __init__(self, demo: Router, auth: dict[str, Any] | None) -> None:
+        super().__init__(demo, "/rooms", auth)
 
     def told_rooms(self) -> list[tuple[str, int]]:
         message = self.told()
@@ -270,76 +260,76 @@ def server(settings: dict[str, str]) -> Iterator[ThreadServer]:
     assert not running.failures
 
 
-def test_rooms(server: ThreadServer) -> None:
-    with InRooms(server.port, {"name": " Ada "}) as ada, InRooms(server.port, {"name": "Grace"}) as grace:
+def test_rooms(demo: Router) -> None:
+    with InRooms(demo, {"name": " Ada "}) as ada, InRooms(demo, {"name": "Grace"}) as grace:
         for window, name in ((ada, "Ada"), (grace, "Grace")):
             assert window.told() == {"type": "welcome", "name": name}
             assert window.told_rooms() == []
 
-        ada.say("subscribe", channel="tea")
+        ada.send({"type": "subscribe", "channel": "tea"})
         assert ada.told() == {"type": "joined", "room": "tea", "name": "Ada", "people": ["Ada"]}
         assert ada.told_rooms() == grace.told_rooms() == [("tea", 1)]
-        ada.say("subscribe", channel="tea")  # again, as after a reconnect: nothing new
-        ada.say("subscribe", channel="coffee")
+        ada.send({"type": "subscribe", "channel": "tea"})  # again, as after a reconnect: nothing new
+        ada.send({"type": "subscribe", "channel": "coffee"})
         assert ada.told()["room"] == "coffee"
         assert ada.told_rooms() == grace.told_rooms() == [("coffee", 1), ("tea", 1)]
 
         # Who is not in a room neither hears nor speaks there.
-        grace.say("say", room="tea", text="hello?")
+        grace.send({"type": "say", "room": "tea", "text": "hello?"})
         assert grace.told()["error"] == "not_here"
-        grace.say("subscribe", channel="tea")
+        grace.send({"type": "subscribe", "channel": "tea"})
         joined = {"type": "joined", "room": "tea", "name": "Grace", "people": ["Ada", "Grace"]}
         assert ada.told() == grace.told() == joined
         assert ada.told_rooms() == grace.told_rooms() == [("coffee", 1), ("tea", 2)]
-        ada.say("say", room="coffee", text="only me")
-        ada.say("say", room="tea", text=" both ")
+        ada.send({"type": "say", "room": "coffee", "text": "only me"})
+        ada.send({"type": "say", "room": "tea", "text": " both "})
         assert [ada.told()["text"], ada.told()["text"]] == ["only me", "both"]
         said = grace.told()
         assert (said["type"], said["room"], said["name"], said["text"]) == ("said", "tea", "Ada", "both")
 
-        grace.say("unsubscribe", channel="tea")
+        grace.send({"type": "unsubscribe", "channel": "tea"})
         left = {"type": "left", "room": "tea", "name": "Grace", "people": ["Ada"]}
         assert ada.told() == grace.told() == left
         assert ada.told_rooms() == grace.told_rooms() == [("coffee", 1), ("tea", 1)]
-        ada.say("say", room="tea", text="gone?")
+        ada.send({"type": "say", "room": "tea", "text": "gone?"})
         assert ada.told()["text"] == "gone?"
         for text in (" ", None):
-            ada.say("say", room="tea", text=text)
+            ada.send({"type": "say", "room": "tea", "text": text})
             assert ada.told()["error"] == "no_text"
 
         ada.close()  # the rooms go with the last one who is in them
         assert grace.told_rooms() == grace.told_rooms() == []
-        with InRooms(server.port, {"name": "Ada"}) as again:  # the name is free
+        with InRooms(demo, {"name": "Ada"}) as again:  # the name is free
             assert again.told()["type"] == "welcome"
 
 
 @pytest.mark.parametrize("auth", [{"name": "  "}, {"name": 5}, {}, None])
-def test_rooms_need_a_name(server: ThreadServer, auth: dict[str, Any] | None) -> None:
-    with InRooms(server.port, auth) as window:
-        assert window.refusal() == "Please choose a name."
+def test_rooms_need_a_name(demo: Router, auth: dict[str, Any] | None) -> None:
+    with pytest.raises(ConnectRefused, match=r"^Please choose a name\.$"):
+        InRooms(demo, auth).connect()
 
 
-def test_a_name_in_use_is_refused(server: ThreadServer) -> None:
-    with InRooms(server.port, {"name": "Ada"}) as ada:
+def test_a_name_in_use_is_refused(demo: Router) -> None:
+    with InRooms(demo, {"name": "Ada"}) as ada:
         assert ada.told()["type"] == "welcome"
-        with InRooms(server.port, {"name": "aDA"}) as other:
-            assert other.refusal() == "Somebody here is called aDA already. Please choose another name."
+        with pytest.raises(ConnectRefused, match=r"^Somebody here is called aDA already\. Please choose an"):
+            InRooms(demo, {"name": "aDA"}).connect()
         # Whoever was refused takes nobody's name along.
-        with InRooms(server.port, {"name": "ada"}) as other:
-            assert other.refusal().startswith("Somebody")
+        with pytest.raises(ConnectRefused, match="^Somebody"):
+            InRooms(demo, {"name": "ada"}).connect()
 
 
 @pytest.mark.parametrize(
     "name", ["", "two words", "<b>", "x" * 25, "x" * 1000, "new\nline", "tea\n", "\ud800", 5, None]
 )
-def test_a_bad_name_of_a_room_is_refused(server: ThreadServer, name: Any) -> None:
-    with InRooms(server.port, {"name": "Ada"}) as ada:
+def test_a_bad_name_of_a_room_is_refused(demo: Router, name: Any) -> None:
+    with InRooms(demo, {"name": "Ada"}) as ada:
         assert (ada.told()["type"], ada.told_rooms()) == ("welcome", [])
-        ada.say("subscribe", channel=name)
+        ada.send({"type": "subscribe", "channel": name})
         answer = ada.told()
         assert answer["type"] == "error"
         assert answer["msg"].startswith(("A room's name is", "The name of a channel is"))
-        ada.say("subscribe", channel="Größe-2_日本")
+        ada.send({"type": "subscribe", "channel": "Größe-2_日本"})
         assert ada.told()["people"] == ["Ada"]
         assert ada.told_rooms() == [("Größe-2_日本", 1)]
 
