@@ -35,7 +35,6 @@ def cpu_seconds(call: Callable[[], object], *refusals: type[Exception]) -> float
             call()
         return time.process_time() - start
 
-    gc.collect()
     gc.disable()
     try:
         return min(once() for _ in range(5))

@@ -63,6 +63,8 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
     """
 
     handler_class = SocketIOHandler
+    #: ``None`` where the caller sets it later.
+    application: Any = None
 
     def __init__(
         self,
