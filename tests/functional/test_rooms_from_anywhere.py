@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +20,7 @@ from pyramid_socketio import NoSocket, socketio_context
 from pyramid_socketio.channels import ChannelContext
 from pyramid_socketio.config import socketio_of
 from pyramid_socketio.namespace import user_room
-from tests.conftest import wait_for
+from tests.conftest import ROOT, wait_for
 from tests.functional.browsers import frame_0_6, unframe_0_6
 from tests.functional.classic import Polling09, Socket06, Socket09
 from tests.functional.raw import EngineSocket, PollingSession, Response, WebSocket, request
@@ -422,3 +425,23 @@ def test_clients_that_vanish_during_messages_to_their_room(server: ThreadServer,
     assert [staying.event() for _ in leaving] == [["message", MESSAGE]] * 40
     wait_for(lambda: get(server, "/look").json["rooms"] == {"blue": 2})
     assert server.failures == []
+
+
+def test_in_a_shell() -> None:
+    """What is sent there reaches the clients of that process, which has none."""
+    lines = [
+        "print(request.socketio.members(), request.socketio.rooms)",
+        "request.socketio.to('room').emit('moved')",
+        "request.socketio.broadcast('hello')",
+    ]
+    shell = subprocess.run(
+        [str(Path(sys.executable).parent / "pshell"), "-p", "python", "demo/development.ini"],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+    assert "set() {}" in shell.stdout, shell.stderr
+    assert shell.stderr.count("Traceback") == 1
+    assert "pyramid_socketio.errors.NoSocket: nobody is there to receive this" in shell.stderr
