@@ -20,7 +20,7 @@ from ..interfaces import socketio_for
 from ..settings import Settings
 from .connection import HTTPConnection
 from .flash_policy import PolicyListener, policy_file
-from .handler import SocketIOHandler
+from .handler import SocketIOHandler, access_log
 
 __all__ = ["SocketIOServer"]
 
@@ -54,11 +54,14 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         resource: the first segment of the clients' path, for applications that do not include this package.
         policy_server: whether to answer Flash policy requests, on the main port and on a port of their own.
         policy_listener_host, policy_listener_port: where the latter is.
+        policy_listener: the same as ``(host, port)``, as gevent-socketio has it; it counts where it is given.
         transports, heartbeat_interval, heartbeat_timeout, close_timeout: settings for applications that do not include
             this package, by gevent-socketio's names.
         max_request_body_size: bytes of the body of any request; Socket.IO has a smaller limit of its own.
         max_connections: those that speak HTTP, idle or not; a further one is answered 503. WebSockets are not among
             them: ``socketio.max_sessions`` limits these.
+        log_file: path of a file that the access log is added to, besides where logging sends it.
+        namespace: the name that old versions of gevent-socketio have for ``resource``.
         options: keywords of :class:`gevent.pywsgi.WSGIServer`.
     """
 
@@ -80,6 +83,9 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         close_timeout: float | None = None,
         max_request_body_size: int = 1_073_741_824,
         max_connections: int = MAX_CONNECTIONS,
+        policy_listener: tuple[str, int] | None = None,
+        log_file: str | None = None,
+        namespace: str | None = None,
         **options: Any,
     ) -> None:
         if not hasattr(listener, "accept"):  # gevent takes none beside a socket, which listens already
@@ -88,7 +94,7 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         super().__init__(listener, application, spawn=None, **options)
         names = [*transports, *(_TODAYS.get(name, name) for name in transports)]
         defaults = {
-            "resource": resource,
+            "resource": resource if namespace is None else namespace,
             "transports": tuple(dict.fromkeys(names)) or None,
             "ping_interval": heartbeat_interval,
             "ping_timeout": heartbeat_timeout,
@@ -108,7 +114,12 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         self.stopping = False
         self.policy: bytes | None = None
         self.policy_listener: PolicyListener | None = None
-        self._policy_address = (policy_listener_host, policy_listener_port) if policy_server else None
+        address = policy_listener or (policy_listener_host, policy_listener_port)
+        self._policy_address = address if policy_server else None
+        self._log_file: logging.FileHandler | None = None
+        if log_file is not None:
+            self._log_file = logging.FileHandler(log_file, delay=True)
+            self._log_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
         """Serve until the server is stopped; for scripts, which patch the standard library before they import."""
@@ -122,6 +133,9 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
     def start(self) -> None:
         super().start()
         self._warn_of_idle_options()
+        if self._log_file is not None:
+            access_log.addHandler(self._log_file)
+            access_log.setLevel(logging.INFO)
         if self._policy_address is not None and self.policy is None:
             self.policy = policy_file(self._allowed_origins(), [self.server_port])
             self.policy_listener = PolicyListener(self._policy_address, self.policy)
@@ -212,6 +226,9 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         with gevent.Timeout(STOP_TIMEOUT, False):
             while self.connections:
                 gevent.sleep(0.01)
+        if self._log_file is not None:
+            access_log.removeHandler(self._log_file)
+            self._log_file.close()
         for connection in tuple(self.connections):
             connection.abort()
         self.workers.close()

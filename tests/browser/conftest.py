@@ -45,6 +45,8 @@ class Demo:
     """
 
     def __init__(self, directory: Path, ffmpeg: str, *command: str) -> None:
+        if not (DEMO / "node_modules").is_dir():
+            pytest.skip("what the demo gets from npm is not installed: run scripts/test")
         self.ini = directory / "demo.ini"
         self.ini.write_text(INI.format(ffmpeg=ffmpeg))
         self.log_path = directory / "log"
@@ -101,8 +103,6 @@ class Demo:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    if not (DEMO / "node_modules").is_dir():
-        pytest.skip("what the demo gets from npm is not installed: run scripts/test")
     running = Demo(tmp_path_factory.mktemp("demo"), "ffmpeg")
     yield running
     running.stop()
@@ -111,8 +111,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 @pytest.fixture(scope="module")
 def reloading_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Served by ``socketio-serve-reload``."""
-    if not (DEMO / "node_modules").is_dir():
-        pytest.skip("what the demo gets from npm is not installed: run scripts/test")
     directory = tmp_path_factory.mktemp("reloading")
     running = Demo(directory, "ffmpeg", "pyramid_socketio.server.reload", "--reload-interval", "0.1")
     yield running

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.conftest import DEMO, LONG, Browser, Demo, join
+from tests.browser.conftest import LONG, Browser, Demo, join
 from tests.conftest import wait_for
 
 pytestmark = pytest.mark.browser
@@ -18,8 +18,6 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def slow_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """With a stand-in for ffmpeg that never ends."""
-    if not (DEMO / "node_modules").is_dir():
-        pytest.skip("what the demo gets from npm is not installed: run scripts/test")
     directory = tmp_path_factory.mktemp("slow")
     program = directory / "ffmpeg"
     program.write_text("#!/bin/sh\necho out_time_us=4000000\nexec sleep 1000\n")

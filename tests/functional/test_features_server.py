@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,16 +30,18 @@ def application() -> Any:
     return config.make_wsgi_app()
 
 
-def test_the_arguments_of_gevent_socketio(application: Any) -> None:
+@pytest.mark.parametrize("resource", ["resource", "namespace"])
+def test_the_arguments_of_gevent_socketio(application: Any, tmp_path: Path, resource: str) -> None:
+    log_file = tmp_path / "access.log"
     options = {
-        "resource": "live",
+        resource: "live",
+        "log_file": str(log_file),
         "transports": ["xhr-polling", "jsonp-polling"],
         "heartbeat_interval": 7,
         "heartbeat_timeout": 3,
         "close_timeout": 9,
         "policy_server": True,
-        "policy_listener_host": "127.0.0.1",
-        "policy_listener_port": 0,
+        "policy_listener": ("127.0.0.1", 0),
     }
     with ThreadServer(application, **options) as server:
         opened = request(server.port, "GET", "/live/?EIO=4&transport=polling").text
@@ -47,7 +50,8 @@ def test_the_arguments_of_gevent_socketio(application: Any) -> None:
         assert request(server.port, "GET", "/live/?EIO=4&transport=websocket").json["code"] == 0
         (engine,) = server.server.engines
         assert engine.settings.close_timeout == 9
-        assert server.server.policy_listener is not None
+        assert server.server.policy_listener.server_host == "127.0.0.1"
+    assert '127.0.0.1 "GET /live/" 400 ' in log_file.read_text()
 
 
 def test_the_session_id_that_others_see_opens_nothing(application: Any) -> None:
