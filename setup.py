@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 here = Path(__file__).parent
 readme = here / "README.md"
@@ -33,7 +33,9 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["pyramid_socketio", "pyramid_socketio.*"]),
-    package_data={"pyramid_socketio": ["py.typed", "static/*.js", "templates/*"]},
+    # Without a C compiler the same is done in Python.
+    ext_modules=[Extension("pyramid_socketio._speedups", ["pyramid_socketio/_speedups.c"], optional=True)],
+    package_data={"pyramid_socketio": ["py.typed", "*.pyi", "static/*.js", "templates/*"]},
     zip_safe=False,
     install_requires=[
         "pyramid>=2.0",
@@ -59,6 +61,7 @@ setup(
             "redis>=5",
             "ruff",
             "selenium>=4.20",
+            "setuptools>=77",
             "waitress",
             "websocket-client",
             "webtest",

@@ -24,6 +24,8 @@ from .protocol.jsontext import Default
 from .protocol.revisions import Revision
 from .session import BaseSession, Session
 from .settings import Settings
+from .transports.base import Transport
+from .transports.websocket import broadcast
 
 __all__ = ["SocketIO"]
 
@@ -110,9 +112,9 @@ class SocketIO:
         Args:
             sockets: not a view of what changes while it is sent: a client that turns out to be gone leaves its rooms.
         """
-        messages: dict[int, Any] = {}
+        groups: dict[int, tuple[Any, list[Transport]]] = {}
         last: Revision | None = None
-        message: Any = None
+        transports: list[Transport] = []
         for socket in sockets:
             if socket.state is not CONNECTED:
                 try:
@@ -126,11 +128,13 @@ class SocketIO:
             if revision is not last:
                 last = revision
                 key = id(revision)
-                if key not in messages:
-                    messages[key] = self._encode(revision, namespace, data, default)
-                message = messages[key]
+                if key not in groups:
+                    groups[key] = (self._encode(revision, namespace, data, default), [])
+                transports = groups[key][1]
+            transports.append(session.transport)
+        for message, transports in groups.values():
             if message is not None:
-                session.transport.send(message)
+                broadcast(transports, message)
 
     @property
     def in_loop(self) -> bool:

@@ -44,11 +44,11 @@ ensure_venv() {
         fail "$python cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)"
 }
 
-# pip_install STAMP REQUIREMENT...: what setup.py and demo/setup.py ask for, into .venv.
+# pip_install STAMP REQUIREMENT...: what setup.py and demo/setup.py ask for, into .venv. Compiles what is in C.
 pip_install() {
     local stamp=$1
     shift
-    once ".venv/.$stamp.stamp" setup.py demo/setup.py -- \
+    once ".venv/.$stamp.stamp" setup.py demo/setup.py pyramid_socketio/_speedups.c -- \
         .venv/bin/python -m pip --disable-pip-version-check install --quiet "$@" ||
         fail "pip could not install $*; the lines above say why (no network?)"
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import gc
 import logging
 import socket
@@ -13,8 +14,10 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 
+from pyramid_socketio import _speedups
+from pyramid_socketio.evented import wire as wire_module
 from pyramid_socketio.evented.timers import Timers
-from pyramid_socketio.evented.wire import LINGER_BYTES, READ_SIZE, Wire
+from pyramid_socketio.evented.wire import LINGER_BYTES, READ_SIZE, Wire, send_to_all
 from tests.timing import MS, turn_until
 
 BIG = b"0123456789abcdef" * 65536
@@ -262,6 +265,127 @@ class TestSending:
 
         turn_until(sent)
         assert isinstance(ends.losses[0], OSError)
+
+
+@pytest.fixture(params=[_speedups.send_all, wire_module._send_all_in_python], ids=["C", "Python"])
+def send_all(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]]]:
+    monkeypatch.setattr(wire_module, "send_all", request.param)
+    return request.param
+
+
+@pytest.mark.usefixtures("send_all")
+class TestSendingToAll:
+    def test_everybody_gets_it_at_once(self, make: Make) -> None:
+        everybody = [make() for _ in range(20)]
+        send_to_all((ends.wire for ends in everybody), b"hello")
+        for ends in everybody:
+            assert ends.wire.outbox_bytes == 0
+            turn_until(lambda ends=ends: ends.read() == b"hello")
+
+    def test_to_nobody(self) -> None:
+        send_to_all([], b"hello")
+
+    def test_what_the_kernel_does_not_take_goes_later_and_in_order(self, make: Make) -> None:
+        slow, quick, full = everybody = [make() for _ in range(3)]
+        for ends in everybody:
+            ends.wire.max_outbox_bytes = 10 * len(BIG)
+        while not full.wire.outbox_bytes:
+            full.wire.send(b"before" * 1000)
+        sent_to_full = full.wire.outbox_bytes
+        wires = [ends.wire for ends in everybody]
+        send_to_all(wires, BIG)
+        assert full.wire.outbox_bytes == sent_to_full + len(BIG)
+        assert 0 < slow.wire.outbox_bytes < len(BIG)
+        assert quick.read_all(len(BIG)) == BIG
+        send_to_all(wires, b"<1>")
+        send_to_all(wires, b"<2>")
+        assert slow.read_all(len(BIG) + 6) == BIG + b"<1><2>"
+        assert quick.read_all(6) == b"<1><2>"
+        turn_until(lambda: full.read().endswith(b"<1><2>"))
+        assert [ends.losses for ends in everybody] == [[], [], []]
+
+    def test_a_kernel_that_can_take_nothing(self, ends: Ends) -> None:
+        ends.wire.pause()
+        sent = 0
+        with pytest.raises(BlockingIOError):
+            while True:
+                sent += ends.wire.sock.send(b"x" * 1000)
+        send_to_all([ends.wire], b"<end>")
+        assert ends.wire.outbox_bytes == 5
+        assert ends.read_all(sent + 5)[sent:] == b"<end>"
+
+    def test_who_is_gone_disturbs_nobody(self, make: Make) -> None:
+        before, closed, aborted, broken, after = everybody = [make() for _ in range(5)]
+        closed.wire.close()
+        aborted.wire.abort()
+        broken.wire.pause()
+        reset(broken.peer)
+
+        def sent() -> bool:
+            send_to_all([ends.wire for ends in everybody], b"x")
+            return bool(broken.losses)
+
+        turn_until(sent)
+        (error,) = broken.losses
+        assert isinstance(error, (ConnectionResetError, BrokenPipeError))
+        assert broken.wire.closed
+        turn_until(lambda: before.read().startswith(b"x"))
+        turn_until(lambda: after.read().startswith(b"x"))
+        assert closed.read() == b""
+        assert [ends.losses for ends in (before, closed, aborted, after)] == [[], [], [], []]
+
+    def test_who_hears_of_a_loss_may_send_to_those_who_wait(self, make: Make) -> None:
+        broken, slow = make(), make()
+        slow.wire.max_outbox_bytes = 10 * len(BIG)
+        broken.wire.lost = lambda _: slow.wire.send(b"<lost>")
+        broken.wire.pause()
+        reset(broken.peer)
+
+        def noticed() -> bool:
+            try:
+                broken.wire.sock.send(b"")
+            except OSError:
+                return True
+            return False
+
+        turn_until(noticed)
+        # The kernel reports an error once, and from then on that nothing can be sent.
+        send_to_all([broken.wire, slow.wire], BIG)
+        assert slow.read_all(len(BIG) + 6) == BIG + b"<lost>"
+
+    def test_a_peer_that_lets_too_much_wait(self, make: Make) -> None:
+        slow, other = make(), make()
+        slow.wire.max_outbox_bytes = 1000
+        send_to_all([slow.wire], BIG)  # one message of any size may wait
+        assert slow.losses == []
+        send_to_all([slow.wire, other.wire], b"x")
+        (error,) = slow.losses
+        assert isinstance(error, BufferError)
+        turn_until(lambda: other.read() == b"x")
+
+
+class TestSendAll:
+    def test_says_what_was_not_taken(self, make: Make, send_all: Callable[..., list[tuple[int, int]]]) -> None:
+        one, two = make(), make()
+        fds = [one.wire.fd, two.wire.fd]
+        assert send_all(fds, b"a") == []
+        assert send_all([], b"a") == []
+        (first, nobody, second) = send_all([fds[0], -1, fds[1]], BIG)
+        assert (first[0], second[0]) == (0, 2)
+        assert 0 < first[1] < len(BIG)
+        assert 0 < second[1] < len(BIG)
+        assert nobody == (1, -errno.EBADF)
+        while send_all(fds[:1], BIG) != [(0, -errno.EAGAIN)]:
+            pass
+
+    @pytest.mark.parametrize("arguments", [(), ([],), ([], b"", 1), ((), b""), ([], "text"), (["1"], b"")])
+    def test_refuses_what_it_cannot_send(self, arguments: tuple[object, ...]) -> None:
+        with pytest.raises(TypeError):
+            _speedups.send_all(*arguments)  # type: ignore[arg-type]
+
+    def test_a_number_that_is_no_descriptor(self) -> None:
+        with pytest.raises(OverflowError):
+            _speedups.send_all([1 << 70], b"")
 
 
 class TestDrained:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -87,7 +89,7 @@ def test_wheel_holds_the_package_and_nothing_else() -> None:
 
 def test_type_hints_are_announced() -> None:
     assert (PACKAGE / "py.typed").is_file()
-    assert literal("package_data") == {"pyramid_socketio": ["py.typed", "static/*.js", "templates/*"]}
+    assert literal("package_data") == {"pyramid_socketio": ["py.typed", "*.pyi", "static/*.js", "templates/*"]}
 
 
 def test_top_level_exports() -> None:
@@ -140,3 +142,42 @@ def test_public_modules_say_what_they_export() -> None:
 def test_the_public_names_exist(module: str) -> None:
     found = import_module(f"pyramid_socketio.protocol.{module}".removesuffix(".__init__"))
     assert all(hasattr(found, name) for name in getattr(found, "__all__", ()))
+
+
+def test_the_extension_is_built() -> None:
+    try:
+        import_module("pyramid_socketio._speedups")
+    except ImportError as error:
+        pytest.fail(f"{error}: apt-get install gcc python3-dev, then remove .venv and run scripts/test again")
+
+
+def test_without_a_compiler_it_installs(tmp_path: Path) -> None:
+    for name in ("setup.py", "README.md", "pyproject.toml", "LICENSE.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(PACKAGE, tmp_path / "pyramid_socketio", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    built = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
+        cwd=tmp_path,
+        env={**os.environ, "CC": "no-such-compiler"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert built.returncode == 0, built.stderr
+    assert "no-such-compiler" in built.stderr
+    assert not list((tmp_path / "pyramid_socketio").glob("*.so"))
+
+
+@pytest.mark.slow
+def test_without_the_extension_it_serves() -> None:
+    run = """if True:
+        import sys
+        sys.modules["pyramid_socketio._speedups"] = None
+        import pytest, pyramid_socketio.evented.wire as wire, pyramid_socketio.protocol.websocket as websocket
+        assert wire.send_all is wire._send_all_in_python
+        assert websocket.unmask is websocket._unmask_in_python
+        sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]]))
+    """
+    modules = ["tests/functional/test_websocket_transport.py", "tests/functional/test_mixed_revisions.py"]
+    done = subprocess.run([sys.executable, "-c", run, *modules], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pyramid_socketio import _speedups
 from pyramid_socketio.errors import HTTPError, ProtocolError
 from pyramid_socketio.protocol import websocket
 from pyramid_socketio.protocol.websocket import (
@@ -108,9 +110,9 @@ def test_encode_close_cuts_the_reason_between_characters() -> None:
 # Masks
 
 
-@pytest.mark.parametrize("function", [unmask, websocket._unmask_by_integers])
-@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 125, 126, 4095, 4096, 4097, 8192, 12_289])
-def test_unmask(function: websocket._Unmask, size: int) -> None:
+@pytest.mark.parametrize("function", [_speedups.unmask, websocket._unmask_in_python], ids=["C", "Python"])
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 125, 126, 4095, 4096, 4097, 8192, 12_289])
+def test_unmask(function: Callable[[bytes | bytearray, bytes | bytearray], bytes], size: int) -> None:
     mask = b"\x01\x80\xff\x5a"
     data = bytes(number % 251 for number in range(size))
     expected = bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
@@ -120,9 +122,25 @@ def test_unmask(function: websocket._Unmask, size: int) -> None:
     assert type(result) is bytes
 
 
-def test_unmask_without_the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "websockets.speedups", None)
-    assert websocket._fastest_unmask() is websocket._unmask_by_integers
+@pytest.mark.parametrize("offset", range(8))
+def test_unmask_at_any_address(offset: int) -> None:
+    data = bytes(range(256))
+    assert _speedups.unmask(memoryview(data)[offset:], b"\0\0\0\0") == data[offset:]
+
+
+@pytest.mark.parametrize("mask", [b"", b"abc", b"abcde"])
+def test_a_mask_has_4_bytes(mask: bytes) -> None:
+    with pytest.raises(ValueError, match="4 bytes"):
+        _speedups.unmask(b"data", mask)
+
+
+def test_what_is_unmasked_are_bytes() -> None:
+    with pytest.raises(TypeError):
+        _speedups.unmask("text", b"mask")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        _speedups.unmask(b"data", "mask")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="takes 2 arguments, 1 given"):
+        _speedups.unmask(b"data")  # type: ignore[call-arg]
 
 
 # Frames of clients

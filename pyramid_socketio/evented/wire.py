@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import socket as _names
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Final
 
@@ -13,7 +15,7 @@ from gevent import get_hub
 
 from .timers import Timer, Timers
 
-__all__ = ["Wire"]
+__all__ = ["Wire", "send_to_all"]
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +25,53 @@ WRITE: Final = 2
 #: Bytes read at a time. More would let one client keep the others waiting.
 READ_SIZE: Final = 65536
 
+#: What the kernel's ``send`` says when it can take nothing now.
+_FULL: Final = (-errno.EAGAIN, -errno.EWOULDBLOCK)
+
 #: What a peer may still send after the connection was closed for it, before it is reset.
 LINGER_BYTES: Final = 65536
+
+
+def _send_all_in_python(fds: list[int], data: bytes, /) -> list[tuple[int, int]]:
+    """As ``_speedups.send_all``, where that was not built."""
+    size = len(data)
+    rest: list[tuple[int, int]] = []
+    for position, fd in enumerate(fds):
+        try:
+            taken = os.write(fd, data)
+        except OSError as error:
+            taken = -(error.errno or errno.EIO)
+        if taken != size:
+            rest.append((position, taken))
+    return rest
+
+
+try:
+    # One call for a whole room: between the sends nothing of Python runs, nor is found in the processor's caches.
+    from .._speedups import send_all
+except ImportError:
+    send_all = _send_all_in_python
+
+
+def send_to_all(wires: Iterable[Wire], data: bytes) -> None:
+    """The same as :meth:`Wire.send` of each wire, at a fraction of the cost."""
+    ready = []
+    fds = []
+    for wire in wires:
+        if wire._outbox is None:
+            ready.append(wire)
+            fds.append(wire.fd)
+        else:
+            wire.send(data)
+    broken = []
+    for position, taken in send_all(fds, data):
+        if taken >= 0 or taken in _FULL:
+            ready[position]._wait_with(data, max(taken, 0))
+        else:
+            broken.append((ready[position], OSError(-taken, os.strerror(-taken))))
+    # Last, because whoever is told may send something: it has to go behind what the others are waiting for.
+    for wire, error in broken:
+        wire._lose(error)
 
 
 def _ignore(_: Any) -> None:
@@ -174,17 +221,20 @@ class Wire:
                 return
             except AttributeError:  # closed: cheaper than a look before every send
                 return
-            if sent == len(data):
-                return
-            self._outbox = deque()
-            self._progress = monotonic()
-            self._keep(memoryview(data)[sent:])
-            if self._writer is None:
-                self._writer = get_hub().loop.io(self.fd, WRITE)
-            self._writer.start(self._writable)
-            self._timer = self.timers.schedule(self.write_timeout, self._stalled)
+            if sent != len(data):
+                self._wait_with(data, sent)
         elif not self.closing:
             self._keep(data)
+
+    def _wait_with(self, data: bytes, sent: int) -> None:
+        """The kernel has taken so many bytes of it: the outbox begins with the rest."""
+        self._outbox = deque()
+        self._progress = monotonic()
+        self._keep(memoryview(data)[sent:])
+        if self._writer is None:
+            self._writer = get_hub().loop.io(self.fd, WRITE)
+        self._writer.start(self._writable)
+        self._timer = self.timers.schedule(self.write_timeout, self._stalled)
 
     def _keep(self, data: bytes | memoryview) -> None:
         assert self._outbox is not None
@@ -299,6 +349,7 @@ class Wire:
         if sock is None:
             return
         self.sock = None
+        self.fd = -1  # the number may be somebody else's soon
         self.closing = True
         self.paused = False
         # Watchers first: an event loop must not watch a descriptor that is closed, and may be somebody else's soon.

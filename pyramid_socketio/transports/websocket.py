@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from ..errors import CloseReason, PacketError, ProtocolError
-from ..evented.wire import Wire
+from ..evented.wire import Wire, send_to_all
 from ..protocol.packets import EnginePacket
 from ..protocol.revisions import Revision
 from ..protocol.websocket import BINARY, CLOSE, PING, PONG, TEXT, FrameParser, encode_close, encode_frame, parse_close
 from ..settings import Settings
-from .base import Outgoing, SessionCallbacks
-from .connected import BUDGET, CORKED_SIZE, ConnectedTransport
+from .base import Outgoing, SessionCallbacks, Transport
+from .connected import BUDGET, ConnectedTransport
 
-__all__ = ["Parser", "WebSocketTransport"]
+__all__ = ["Parser", "WebSocketTransport", "broadcast"]
 
 
 class Parser(Protocol):
@@ -22,6 +23,18 @@ class Parser(Protocol):
     error: ProtocolError | None
 
     def feed(self, data: bytes) -> list[tuple[int, str | bytes]]: ...
+
+
+def broadcast(transports: Iterable[Transport], message: Outgoing) -> None:
+    """The same as ``send(message)`` of each transport, of whatever kind; WebSockets are written to in one go."""
+    wires = []
+    for transport in transports:
+        if isinstance(transport, WebSocketTransport) and transport._corked is None:
+            wires.append(transport.wire)
+        else:
+            transport.send(message)
+    if wires:
+        send_to_all(wires, message.frames)
 
 
 class WebSocketTransport(ConnectedTransport):
@@ -52,15 +65,7 @@ class WebSocketTransport(ConnectedTransport):
         self._backlog: list[tuple[int, str | bytes]] | None = None
 
     def send(self, message: Outgoing) -> None:
-        # `_send`, written out: a broadcast comes here a thousand times.
-        frames = message.frames
-        corked = self._corked
-        if corked is None:
-            self.wire.send(frames)
-        else:
-            corked.append(frames)
-            if len(corked) == BUDGET or len(frames) > CORKED_SIZE:
-                self.uncork()
+        self._send(message.frames)
 
     def send_packet(self, packet: bytes) -> None:
         self.uncork()

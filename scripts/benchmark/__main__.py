@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from measure import Timing, answer_of_idle_clients, floor_cost, measure
-from processes import BenchError, Cores, build_programs, choose_cores, pinned, raise_file_limit
+from processes import BenchError, Cores, build_programs, choose_cores, has_extension, pinned, raise_file_limit
 from report import Result, render, to_json
 from rows import CONNECTED, OURS, PEERS, REVISION_ROWS, ROWS, SERVERS, Row
 
@@ -37,8 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         cores = choose_cores()
     except BenchError as error:
         sys.exit(f"bench: {error}")
-    python = platform.python_version()
-    print(f"{platform.machine()}, Python {python}; servers on core {cores.server}, load on core {cores.load}")
+    python = f"Python {platform.python_version()} {'with' if has_extension() else 'WITHOUT'} our C extension"
+    print(f"{platform.machine()}, {python}; servers on core {cores.server}, load on core {cores.load}")
     with pinned(cores.load):
         if idle:
             return _idle(idle, options.servers, timing, cores)

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,11 +27,13 @@ __all__ = [
     "build_programs",
     "busy_seconds",
     "choose_cores",
+    "has_extension",
     "pinned",
     "raise_file_limit",
 ]
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 BUILD = HERE / "build"
 PROGRAMS = ("websocket_load", "polling_load", "floor")
 #: Seconds for a server to listen, and for either side to say the next word; generous, they only end what hangs.
@@ -120,7 +123,12 @@ def _siblings(core: int) -> set[int]:
 
 def _python_path() -> str:
     """This checkout first, so that it is what gets measured, whatever is installed."""
-    return os.pathsep.join(filter(None, (str(HERE.parent.parent), os.environ.get("PYTHONPATH"))))
+    return os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+
+
+def has_extension() -> bool:
+    """Whether our server runs with its C extension, built for this Python."""
+    return (ROOT / f"pyramid_socketio/_speedups{sysconfig.get_config_var('EXT_SUFFIX')}").exists()
 
 
 def busy_seconds(core: int) -> float:
