@@ -6,9 +6,14 @@
 #include <Python.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#ifndef MSG_NOSIGNAL /* macOS; Python ignores the signal anyway */
+#define MSG_NOSIGNAL 0
+#endif
 
 static int takes(const char *function, Py_ssize_t expected, Py_ssize_t given) {
   if (given == expected) return 1;
@@ -72,14 +77,21 @@ static PyObject *send_all(PyObject *module, PyObject *const *arguments, Py_ssize
   Py_ssize_t *taken = PyMem_New(Py_ssize_t, (size_t)sockets + 1);
   if (!taken) return PyErr_NoMemory();
   for (Py_ssize_t i = 0; i < sockets; i++) {
-    taken[i] = PyLong_AsLong(PyList_GET_ITEM(fds, i));
-    if (taken[i] == -1 && PyErr_Occurred()) goto done;
+    PyObject *fd = PyList_GET_ITEM(fds, i);
+    /* Nothing that would run code of its own, which could change the list. */
+    const long number = PyLong_CheckExact(fd) ? PyLong_AsLong(fd) : -2;
+    if (number < -1 || number > INT_MAX) {
+      PyErr_SetString(PyExc_TypeError, "send_all() takes file descriptors, and -1 for none");
+      goto done;
+    }
+    if (number == -1 && PyErr_Occurred()) goto done;
+    taken[i] = number;
   }
   Py_ssize_t short_of = 0;
   Py_BEGIN_ALLOW_THREADS
   for (Py_ssize_t i = 0; i < sockets; i++) {
     const int fd = (int)taken[i];
-    do taken[i] = send(fd, data, (size_t)size, 0);
+    do taken[i] = send(fd, data, (size_t)size, MSG_NOSIGNAL);
     while (taken[i] < 0 && errno == EINTR);
     if (taken[i] < 0) taken[i] = -errno;
     short_of += taken[i] != size;

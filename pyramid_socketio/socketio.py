@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from .connection import Connection
 from .engine import Answer, Engine
 from .errors import CloseReason, LimitExceeded, NotCarried
 from .evented.timers import Timers
+from .evented.wire import Wire, send_to_all
 from .evented.workers import Workers
 from .interfaces import CONNECTION
 from .namespace import CONNECTED, Connector, NamespaceSocket
@@ -24,8 +25,6 @@ from .protocol.jsontext import Default
 from .protocol.revisions import Revision
 from .session import BaseSession, Session
 from .settings import Settings
-from .transports.base import Transport
-from .transports.websocket import broadcast
 
 __all__ = ["SocketIO"]
 
@@ -61,6 +60,9 @@ class SocketIO:
         #: The event loop that serves the clients, and its thread.
         self._hub: Any = None
         self._thread = 0
+        #: What native threads have asked for, in order, and whether a worker is at it.
+        self._handed_over: deque[Callable[[], None]] = deque()
+        self._taking_over = False
         #: Sockets whose end has not been told to the application yet.
         self.ending = 0
         self._said: set[tuple[Any, str]] = set()
@@ -112,9 +114,9 @@ class SocketIO:
         Args:
             sockets: not a view of what changes while it is sent: a client that turns out to be gone leaves its rooms.
         """
-        groups: dict[int, tuple[Any, list[Transport]]] = {}
+        groups: dict[int, tuple[Revision, list[NamespaceSocket]]] = {}
         last: Revision | None = None
-        transports: list[Transport] = []
+        group: list[NamespaceSocket] = []
         for socket in sockets:
             if socket.state is not CONNECTED:
                 try:
@@ -123,18 +125,34 @@ class SocketIO:
                     log.info("client %s has missed too much before it was let in", socket.id)
                     socket.disconnect()  # which is no reason to keep it from the others
                 continue
-            session = socket.engine_session
-            revision = session.revision
+            revision = socket.engine_session.revision
             if revision is not last:
                 last = revision
-                key = id(revision)
-                if key not in groups:
-                    groups[key] = (self._encode(revision, namespace, data, default), [])
-                transports = groups[key][1]
-            transports.append(session.transport)
-        for message, transports in groups.values():
+                group = groups.setdefault(id(revision), (revision, []))[1]
+            group.append(socket)
+        for revision, group in groups.values():
+            message = self._encode(revision, namespace, data, default)
             if message is not None:
-                broadcast(transports, message)
+                self._send_to_all(group, message)
+
+    @staticmethod
+    def _send_to_all(group: list[NamespaceSocket], message: Any) -> None:
+        """Send what has been encoded to clients of one revision, unless they went away meanwhile."""
+        wires: list[Wire] = []
+        others: list[NamespaceSocket] = []
+        for socket in group:
+            if socket.state is CONNECTED:
+                wire = socket.engine_session.transport.direct_wire
+                if wire is None:
+                    others.append(socket)
+                else:
+                    wires.append(wire)
+        if wires:
+            send_to_all(wires, message.frames)
+        # Afterwards, because each of these may find a client gone, and wires are not looked at twice.
+        for socket in others:
+            if socket.state is CONNECTED:
+                socket.engine_session.transport.send(message)
 
     @property
     def in_loop(self) -> bool:
@@ -155,13 +173,25 @@ class SocketIO:
         if self.in_loop:
             send()
         else:
-            self._hub.loop.run_callback_threadsafe(partial(self._handed_over, send))
+            self._handed_over.append(send)
+            self._hub.loop.run_callback_threadsafe(self._take_over)
 
-    def _handed_over(self, send: Callable[[], None]) -> None:
+    def _take_over(self) -> None:
+        # In a worker, because of what is found out while it sends: from the hub, the end of a client would be told to
+        # the application in the middle of a broadcast.
+        if self._handed_over and not self._taking_over:
+            self._taking_over = True
+            self.workers.run(self._send_handed_over)
+
+    def _send_handed_over(self) -> None:
         try:
-            send()
-        except Exception:
-            log.exception("what a native thread has sent failed")
+            while self._handed_over:
+                try:
+                    self._handed_over.popleft()()
+                except Exception:
+                    log.exception("what a native thread has sent failed")
+        finally:
+            self._taking_over = False
 
     def _encode(self, revision: Revision, namespace: str, data: list[Any], default: Default | None) -> Any:
         """The event as it goes out to clients of a revision; ``None`` where that cannot carry it."""

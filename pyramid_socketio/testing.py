@@ -298,6 +298,7 @@ class _Transport:
 
     name = "websocket"
     reachable = writable = True
+    direct_wire = None
     paused = False
 
     def __init__(self, client: TestClient) -> None:

@@ -24,6 +24,7 @@ class RecordingTransport:
     """Keeps what is sent in ``packets``, as a polling client would read it; ``calls`` are the other calls."""
 
     name = "recording"
+    direct_wire = None
 
     def __init__(self) -> None:
         self.packets: list[str] = []

@@ -310,9 +310,10 @@ class TestSendingToAll:
         with pytest.raises(BlockingIOError):
             while True:
                 sent += ends.wire.sock.send(b"x" * 1000)
-        send_to_all([ends.wire], b"<end>")
-        assert ends.wire.outbox_bytes == 5
-        assert ends.read_all(sent + 5)[sent:] == b"<end>"
+        last = b"<this is the end>"
+        send_to_all([ends.wire], last)
+        assert ends.wire.outbox_bytes == len(last)
+        assert ends.read_all(sent + len(last))[sent:] == last
 
     def test_who_is_gone_disturbs_nobody(self, make: Make) -> None:
         before, closed, aborted, broken, after = everybody = [make() for _ in range(5)]
@@ -353,6 +354,24 @@ class TestSendingToAll:
         send_to_all([broken.wire, slow.wire], BIG)
         assert slow.read_all(len(BIG) + 6) == BIG + b"<lost>"
 
+    def test_who_hears_of_a_slow_peer_may_send_to_all_others(self, make: Make) -> None:
+        ready, slow = make(), make()
+        ready.wire.max_outbox_bytes = 10 * len(BIG)
+        slow.wire.max_outbox_bytes = 10
+        slow.wire.send(BIG)
+        slow.wire.lost = lambda _: ready.wire.send(BIG)
+        send_to_all([ready.wire, slow.wire], b"<message>")
+        assert ready.read_all(len(BIG) + 9) == b"<message>" + BIG
+
+    def test_who_hears_of_a_slow_peer_may_close_others(self, make: Make) -> None:
+        ready, slow = make(), make()
+        slow.wire.max_outbox_bytes = 10
+        slow.wire.send(BIG)
+        slow.wire.lost = lambda _: ready.wire.close(last_words=b"bye")
+        send_to_all([ready.wire, slow.wire], b"<message>")
+        assert not ready.wire.closed, "it waits for the goodbye of its peer"
+        assert ready.read_all(12) == b"<message>bye"
+
     def test_a_peer_that_lets_too_much_wait(self, make: Make) -> None:
         slow, other = make(), make()
         slow.wire.max_outbox_bytes = 1000
@@ -378,7 +397,10 @@ class TestSendAll:
         while send_all(fds[:1], BIG) != [(0, -errno.EAGAIN)]:
             pass
 
-    @pytest.mark.parametrize("arguments", [(), ([],), ([], b"", 1), ((), b""), ([], "text"), (["1"], b"")])
+    @pytest.mark.parametrize(
+        "arguments",
+        [(), ([],), ([], b"", 1), ((), b""), ([], "text"), (["1"], b""), ([True], b""), ([-2], b""), ([1 << 32], b"")],
+    )
     def test_refuses_what_it_cannot_send(self, arguments: tuple[object, ...]) -> None:
         with pytest.raises(TypeError):
             _speedups.send_all(*arguments)  # type: ignore[arg-type]

@@ -124,8 +124,8 @@ def test_unmask(function: Callable[[bytes | bytearray, bytes | bytearray], bytes
 
 @pytest.mark.parametrize("offset", range(8))
 def test_unmask_at_any_address(offset: int) -> None:
-    data = bytes(range(256))
-    assert _speedups.unmask(memoryview(data)[offset:], b"\0\0\0\0") == data[offset:]
+    data, mask = bytes(range(256)), b"\x01\x80\xff\x5a"
+    assert _speedups.unmask(memoryview(data)[offset:], mask) == websocket._unmask_in_python(data[offset:], mask)
 
 
 @pytest.mark.parametrize("mask", [b"", b"abc", b"abcde"])

@@ -54,22 +54,23 @@ except ImportError:
 
 
 def send_to_all(wires: Iterable[Wire], data: bytes) -> None:
-    """The same as :meth:`Wire.send` of each wire, at a fraction of the cost."""
-    ready = []
-    fds = []
+    """The same as :meth:`Wire.send` of each wire, each of them once, at a fraction of the cost."""
+    ready, fds, waiting = [], [], []
     for wire in wires:
         if wire._outbox is None:
             ready.append(wire)
             fds.append(wire.fd)
         else:
-            wire.send(data)
+            waiting.append(wire)
     broken = []
     for position, taken in send_all(fds, data):
         if taken >= 0 or taken in _FULL:
             ready[position]._wait_with(data, max(taken, 0))
         else:
             broken.append((ready[position], OSError(-taken, os.strerror(-taken))))
-    # Last, because whoever is told may send something: it has to go behind what the others are waiting for.
+    # From here on somebody may be told of an end, and send something: on every other wire that goes behind `data`.
+    for wire in waiting:
+        wire.send(data)
     for wire, error in broken:
         wire._lose(error)
 

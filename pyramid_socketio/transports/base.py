@@ -58,6 +58,10 @@ class Transport(Protocol):
     def writable(self) -> bool:
         """Whether what is sent goes out at once, with nothing waiting before it."""
 
+    @property
+    def direct_wire(self) -> Wire | None:
+        """Where to write ``message.frames`` instead of calling :meth:`send`, for a broadcast; ``None``: nowhere."""
+
     def send(self, message: Outgoing) -> None:
         """Send a Socket.IO packet."""
 
@@ -94,6 +98,7 @@ class ClosedTransport:
     paused = False
     reachable = True
     writable = False
+    direct_wire = None
 
     def send(self, message: Outgoing) -> None:
         """Too late."""

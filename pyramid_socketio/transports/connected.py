@@ -51,6 +51,10 @@ class ConnectedTransport:
     # Sending
 
     @property
+    def direct_wire(self) -> Wire | None:
+        return None
+
+    @property
     def writable(self) -> bool:
         return not self.wire.outbox_bytes
 

@@ -138,6 +138,10 @@ class HixieTransport(ClassicWebSocketTransport):
     ) -> None:
         super().__init__(wire, name, revision, settings, session, early, HixieParser(settings.max_message_size))
 
+    @property
+    def direct_wire(self) -> Wire | None:
+        return None  # its frames are not those of RFC 6455
+
     def send(self, message: Any) -> None:
         self._send(message.form(_encode))
 

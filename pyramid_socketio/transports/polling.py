@@ -65,6 +65,8 @@ class PollingTransport:
 
     # Sending
 
+    direct_wire = None
+
     @property
     def writable(self) -> bool:
         return self._poll is not None and not self._queue

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 from ..errors import CloseReason, PacketError, ProtocolError
-from ..evented.wire import Wire, send_to_all
+from ..evented.wire import Wire
 from ..protocol.packets import EnginePacket
 from ..protocol.revisions import Revision
 from ..protocol.websocket import BINARY, CLOSE, PING, PONG, TEXT, FrameParser, encode_close, encode_frame, parse_close
 from ..settings import Settings
-from .base import Outgoing, SessionCallbacks, Transport
+from .base import Outgoing, SessionCallbacks
 from .connected import BUDGET, ConnectedTransport
 
-__all__ = ["Parser", "WebSocketTransport", "broadcast"]
+__all__ = ["Parser", "WebSocketTransport"]
 
 
 class Parser(Protocol):
@@ -23,18 +22,6 @@ class Parser(Protocol):
     error: ProtocolError | None
 
     def feed(self, data: bytes) -> list[tuple[int, str | bytes]]: ...
-
-
-def broadcast(transports: Iterable[Transport], message: Outgoing) -> None:
-    """The same as ``send(message)`` of each transport, of whatever kind; WebSockets are written to in one go."""
-    wires = []
-    for transport in transports:
-        if isinstance(transport, WebSocketTransport) and transport._corked is None:
-            wires.append(transport.wire)
-        else:
-            transport.send(message)
-    if wires:
-        send_to_all(wires, message.frames)
 
 
 class WebSocketTransport(ConnectedTransport):
@@ -63,6 +50,10 @@ class WebSocketTransport(ConnectedTransport):
         self._decode = revision.engine.decode_packet
         self._parser = parser or FrameParser(settings.max_message_size, settings.max_fragments)
         self._backlog: list[tuple[int, str | bytes]] | None = None
+
+    @property
+    def direct_wire(self) -> Wire | None:
+        return self.wire if self._corked is None else None
 
     def send(self, message: Outgoing) -> None:
         self._send(message.frames)
