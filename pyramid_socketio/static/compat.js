@@ -2,6 +2,7 @@
  * Help for pages of every age. Load it after the script of a Socket.IO client, whichever version that is:
  *
  *   - every client's sockets get `subscribe(channel)` and `unsubscribe(channel)`;
+ *   - clients 0.6 and 1.0 over jsonp-polling can say goodbye;
  *   - with a client from 1.0 on, `new io.Socket(host, options)` of 0.6 works again.
  *
  * Plain old JavaScript: the browsers that need a client of 0.6 have to read it, too.
@@ -59,14 +60,49 @@
     return target;
   }
 
+  // 0.6 over jsonp-polling has no word for the end, and takes the answer to its last poll for the beginning of a session.
+  function teachGoodbye(transport) {
+    var connect = transport.connect, disconnect = transport.disconnect, receive = transport._;
+    transport.connect = function () {
+      this._left = false;
+      return connect.apply(this, arguments);
+    };
+    transport.disconnect = function () {
+      // The word of 0.7 to 0.9. It has to get out of a page that is about to go.
+      if (this.sessionid) new Image().src = this.prepareUrl() + "/?disconnect=1";
+      this._left = true;
+      return disconnect.apply(this, arguments);
+    };
+    transport._ = function () {
+      var script = document.currentScript; // which the oldest browsers do not tell
+      return this._left || (script && script !== this.script) ? this : receive.apply(this, arguments);
+    };
+  }
+
+  // The JSONP of 1.0 throws its form away when it closes, and then fails to remove the iframe from the next one: it
+  // closes because of that, and so on. Later clients forget the iframe together with the form.
+  function mendGoodbye(manager) {
+    manager.on("open", function () {
+      var transport = manager.engine.transport, close = transport.doClose;
+      if (transport.query.j === undefined) return; // no JSONP
+      transport.doClose = function () {
+        this.iframe = null;
+        return close.apply(this, arguments);
+      };
+    });
+  }
+
   if (!io.Manager) {
     give((io.SocketNamespace || io.Socket).prototype); // 0.7 to 0.9, or 0.6
+    if (!io.SocketNamespace) teachGoodbye(io.Transport["jsonp-polling"].prototype);
     return;
   }
 
   // From 1.0 on. Not through the prototype: 3.x does not export the class of its sockets.
   var makeSocket = io.Manager.prototype.socket;
   io.Manager.prototype.socket = function () {
+    if (!this._mended) mendGoodbye(this);
+    this._mended = true;
     return give(makeSocket.apply(this, arguments));
   };
 

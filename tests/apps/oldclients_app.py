@@ -1,7 +1,7 @@
 """One room for clients of all ages, and the pages that hold those of them which need a browser.
 
-``/peers/page/<version>`` is a page with the client of that version and ``tests/peers/page.js``; ``/peers/`` is empty,
-for frames.
+``/peers/page/<version>`` is a page with the client of that version and ``tests/peers/page.js``, and with ``?compat`` it
+has ``compat.js``, too; ``/peers/`` is empty, for frames.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ PAGE = """<!DOCTYPE html>
 <head><meta charset="utf-8"><title>Socket.IO {version}</title></head>
 <body>
 <script src="/peers/node_modules/{build}"></script>
+{compat}
 <script src="/peers/page.js"></script>
 </body>
 </html>
 """
 
+COMPAT = '<script src="/socket.io/compat.js"></script>'
 
 #: Names of clients that are gone, with the reasons.
 ENDED: list[list[str | None]] = []
@@ -83,7 +85,7 @@ def page(request: Request) -> Response:
     build = build_of(version)
     if not re.fullmatch(r"[\d.]+", version) or not (PEERS / "node_modules" / build).is_file():
         raise HTTPNotFound()
-    return Response(PAGE.format(version=version, build=build))
+    return Response(PAGE.format(version=version, build=build, compat=COMPAT if "compat" in request.GET else ""))
 
 
 def ended(request: Request) -> list[list[str | None]]:

@@ -205,7 +205,15 @@ class PageClient(Client):
     """The page of ``oldclients_app`` in a frame."""
 
     def __init__(
-        self, driver: Chrome, name: str, version: str, transport: str, url: str, namespace: str, reconnect: bool
+        self,
+        driver: Chrome,
+        name: str,
+        version: str,
+        transport: str,
+        url: str,
+        namespace: str,
+        reconnect: bool,
+        compat: bool,
     ) -> None:
         super().__init__(version, transport)
         self._driver = driver
@@ -215,7 +223,7 @@ class PageClient(Client):
             "const frame = document.createElement('iframe');"
             "[frame.name, frame.src] = arguments; document.body.append(frame)",
             name,
-            f"{url}/peers/page/{version}",
+            f"{url}/peers/page/{version}{'?compat' if compat else ''}",
         )
         # The scripts of a page run in their order, so that the client is there, too.
         wait_for(lambda: self._run("return document.readyState === 'complete' && 'command' in window"))
@@ -276,11 +284,20 @@ class PageClients:
         self._clients: list[PageClient] = []
         self._started = 0
 
-    def start(self, version: str, transport: str, url: str, namespace: str = "/", reconnect: bool = False) -> Client:
+    def start(
+        self,
+        version: str,
+        transport: str,
+        url: str,
+        namespace: str = "/",
+        reconnect: bool = False,
+        compat: bool = False,
+    ) -> Client:
         """As :meth:`NodeClients.start`, with :data:`IN_PAGES`.
 
         Args:
             url: of a server on 127.0.0.1; only its port counts.
+            compat: whether the page has ``compat.js``, too.
         """
         port = urlsplit(url).port
         if not self._started:
@@ -291,7 +308,7 @@ class PageClients:
         # Chromium has six connections for all frames that share a host, and each client that polls keeps one. Below one
         # domain they still are one site, and one process.
         url = f"http://{name}.peers.localhost:{port}"
-        client = PageClient(self._browser.driver, name, version, transport, url, namespace, reconnect)
+        client = PageClient(self._browser.driver, name, version, transport, url, namespace, reconnect, compat)
         self._clients.append(client)
         return client
 
