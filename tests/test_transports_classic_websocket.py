@@ -36,7 +36,7 @@ def text(data: str) -> bytes:
 
 
 def parser(max_message_size: int = 1000) -> PacketParser:
-    return PacketParser(FrameParser(max_message_size, 10), payload_v1.split)
+    return PacketParser(FrameParser(max_message_size, 10), payload_v1.split, 1000)
 
 
 class TestParser:

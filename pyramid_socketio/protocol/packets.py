@@ -105,9 +105,9 @@ def as_message(data: Sequence[Any]) -> Any:
         For ``message`` with one argument that argument; for others ``{"type": name, **arg}`` with one object as
         argument, else ``{"type": name, "args": [...]}``, without ``args`` where there are none.
     """
+    if len(data) == 2 and data[0] == "message":
+        return data[1]
     name, *args = data
-    if name == "message" and len(args) == 1:
-        return args[0]
     if len(args) == 1 and isinstance(args[0], dict):
         # First and last: nothing in the argument may take its place.
         return {"type": name} | args[0] | {"type": name}

@@ -208,7 +208,10 @@ def _packets(text: str) -> Iterator[str]:
 def cut_units(text: str, start: int, units: int) -> str:
     """The part of ``text`` that has so many UTF-16 code units, which is how JavaScript counts. Raises PacketError."""
     # It has no more characters than units, and at least half as many: all frames together take linear time.
-    encoded = text[start : start + units].encode("utf-16-le")[: 2 * units]
+    part = text[start : start + units]
+    if len(part) == units and part.isascii():
+        return part
+    encoded = part.encode("utf-16-le")[: 2 * units]
     if len(encoded) != 2 * units:
         raise PacketError("a frame that is longer than its payload")
     try:

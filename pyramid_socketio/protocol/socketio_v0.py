@@ -6,7 +6,6 @@ message ``{"type": name, ...}``. (Protocol reference for Socket.IO 0.5 and 0.6, 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Final
 
 from ..errors import NotCarried
@@ -15,8 +14,6 @@ from .jsontext import Default, loads, utf8
 from .packets import EVENT, EncodedPacket, SocketPacket, as_message
 
 __all__ = ["decode_packet", "encode_ack", "encode_connect", "encode_connect_error", "encode_disconnect", "encode_event"]
-
-_json: Final = partial(text_only, clients="0.5 and 0.6")
 
 _JSON: Final = "~j~"
 
@@ -59,7 +56,7 @@ def encode_event(
     # By type, because 1 equals True and 1.0.
     if message is None or isinstance(message, bool):
         return (_TEXTS[message].encode(), ())
-    json = _json(message, default)
+    json = text_only(message, default, "0.5 and 0.6")
     return (json if isinstance(message, (int, float)) else b"~j~" + json, ())
 
 

@@ -6,7 +6,6 @@ The default endpoint is empty on the wire and ``/`` above. There is no binary da
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -26,7 +25,8 @@ _ACK: Final = re.compile(r"([0-9]+)\+?")
 
 _MAX_ID_DIGITS: Final = 16
 
-_json: Final = partial(text_only, clients="0.7 to 0.9")
+#: For the errors.
+_CLIENTS: Final = "0.7 to 0.9"
 
 #: In characters; about what servers take in a URL. Each field of a query takes time.
 _MAX_QUERY: Final = 8192
@@ -147,12 +147,17 @@ def encode_event(
         TypeError, ValueError: the data cannot be JSON.
         NotCarried: binary data.
     """
-    name, *args = data
-    if name == "message" and len(args) == 1:
-        (message,) = args
-        type, body = (b"3", utf8(message)) if isinstance(message, str) else (b"4", _json(message, default))
+    if len(data) == 2 and data[0] == "message":
+        message = data[1]
+        if isinstance(message, str):
+            type, body = b"3", utf8(message)
+        else:
+            type, body = b"4", text_only(message, default, _CLIENTS)
     else:
-        type, body = b"5", _json({"name": name, "args": args} if args else {"name": name}, default)
+        name, *args = data
+        type, body = b"5", text_only({"name": name, "args": args} if args else {"name": name}, default, _CLIENTS)
+    if body and id is None and namespace == "/":  # nearly every packet
+        return (type + b":::" + body, ())
     wanted = b"" if id is None else b"%d+" % id
     where = _endpoint(namespace)
     # "Without data, the third colon is left out."
@@ -170,7 +175,7 @@ def encode_ack(namespace: str, id: str, data: list[Any], default: Default | None
         NotCarried: binary data.
     """
     # "Ack without arguments is 6:::1 (no +[])."
-    args = b"+" + _json(data, default) if data and id[-1] == "+" else b""
+    args = b"+" + text_only(data, default, _CLIENTS) if data and id[-1] == "+" else b""
     return [(b"6::%b:%b%b" % (_endpoint(namespace), id.removesuffix("+").encode(), args), ())]
 
 

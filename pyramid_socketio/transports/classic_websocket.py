@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from ..errors import ProtocolError
 from ..evented.wire import Wire
@@ -22,13 +21,15 @@ class PacketParser:
     Args:
         frames: cuts the frames.
         split: ``revision.engine.split``.
+        max_packets: in one message.
     """
 
-    __slots__ = ("_frames", "_split", "error")
+    __slots__ = ("_frames", "_max_packets", "_split", "error")
 
-    def __init__(self, frames: Parser, split: Callable[[str], list[str]]) -> None:
+    def __init__(self, frames: Parser, split: Callable[[str, int], list[str]], max_packets: int) -> None:
         self._frames = frames
         self._split = split
+        self._max_packets = max_packets
         #: What was wrong behind the last good packet; whatever follows it is ignored.
         self.error: ProtocolError | None = None
 
@@ -40,7 +41,8 @@ class PacketParser:
         for opcode, payload in self._frames.feed(data):
             if isinstance(payload, str):
                 try:
-                    packets += [(TEXT, packet) for packet in self._split(payload)]
+                    for packet in self._split(payload, self._max_packets):
+                        packets.append((TEXT, packet))
                 except ProtocolError as error:
                     # Kept for the life of the connection: without what the traceback holds on to.
                     self.error = error.without_frames()
@@ -71,6 +73,6 @@ class ClassicWebSocketTransport(WebSocketTransport):
         frames: Parser | None = None,
     ) -> None:
         frames = frames or FrameParser(settings.max_message_size, settings.max_fragments)
-        split = partial(revision.engine.split, max_packets=settings.max_payload_packets)
-        super().__init__(wire, revision, settings, session, early, PacketParser(frames, split))
+        parser = PacketParser(frames, revision.engine.split, settings.max_payload_packets)
+        super().__init__(wire, revision, settings, session, early, parser)
         self.name = name
