@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,17 @@ def test_compares_many_rooms_with_fewer(tmp_path: Path) -> None:
     assert list(row["measurements"]) == ["ours", "fewer"]
     assert row["ratios"]["fewer"]["cost"] > 0
     assert "1,000 clients" in done.stdout
+
+
+def test_help_installs_nothing(tmp_path: Path) -> None:
+    for name in ("bench", "lib.sh"):
+        (tmp_path / "scripts").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    shutil.copytree(ROOT / "scripts/benchmark", tmp_path / "scripts/benchmark", ignore=shutil.ignore_patterns("node_*"))
+    done = subprocess.run(["scripts/bench", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    assert "--revisions" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
 
 
 def test_the_rows_of_the_older_revisions_have_an_option() -> None:
