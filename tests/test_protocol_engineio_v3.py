@@ -174,8 +174,12 @@ class TestBinaryPayloadVectors:
 
     @vectors([vector for vector in MALFORMED_BINARY if vector["name"] in NOT_UTF8])
     def test_decode_what_is_not_utf8(self, vector: dict[str, Any]) -> None:
-        with pytest.raises(TextError):
-            NEW.decode_payload(body(vector["body"]), 100, binary=True)
+        assert isinstance(NEW.decode_payload(body(vector["body"]), 100, binary=True)[-1], PacketError)
+
+    def test_what_comes_before_bytes_that_are_not_utf8_counts(self) -> None:
+        good, bad = NEW.decode_payload(b"\x00\x02\xff4a\x00\x02\xff4\xff\x00\x02\xff4b", 100, binary=True)
+        assert good == (MESSAGE, "a")
+        assert isinstance(bad, PacketError)
 
 
 def test_the_exceptions_are_vectors() -> None:
@@ -300,8 +304,8 @@ def test_a_text_payload_that_is_not_utf8(encoded: bytes) -> None:
 def test_browsers_1_x_write_half_a_character_in_bytes() -> None:
     text = b"4x\xed\xa0\xbdy"
     assert OLD.decode_payload(b"\x00\x06\xff" + text, 10, binary=True) == [(MESSAGE, "x\ufffdy")]
-    with pytest.raises(TextError):
-        OLD.decode_payload(b"\x00\x07\xff" + text + b"\xff", 10, binary=True)
+    (error,) = OLD.decode_payload(b"\x00\x07\xff" + text + b"\xff", 10, binary=True)
+    assert isinstance(error, PacketError)
 
 
 @pytest.mark.parametrize(

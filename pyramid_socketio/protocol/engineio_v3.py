@@ -119,7 +119,7 @@ class Codec:
             The packets in sending order; the last one is an error where one was bad.
 
         Raises:
-            TextError: not UTF-8.
+            TextError: text that is not UTF-8.
             LimitExceeded: too many packets.
         """
         packets: list[EnginePacket | PacketError] = []
@@ -229,7 +229,7 @@ def _binary_elements(body: bytes) -> Iterator[EnginePacket]:
         try:
             text = _decode_wtf8(packet)
         except UnicodeDecodeError:
-            raise TextError("a packet that is not UTF-8") from None
+            raise PacketError("a packet that is not UTF-8") from None
         yield _decode_text(text)
 
 
