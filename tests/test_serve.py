@@ -183,6 +183,7 @@ def test_what_is_wrong_with_logging_is_said(tmp_path: Path) -> None:
 def test_serve_names_what_a_script_imported_too_early() -> None:
     done = python(
         "from time import sleep\n"
+        "import multiprocessing\n"
         "from pyramid_socketio.server import serve\n"
         "serve.run = lambda app, listeners, options: listeners[0].close()\n"
         "serve.serve(None, '127.0.0.1', 0)\n"

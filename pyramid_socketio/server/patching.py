@@ -34,8 +34,8 @@ def imported_too_early() -> list[str]:
         if hasattr(sys.modules.get(module), name)
         and (original := monkey.get_original(module, name)) is not getattr(sys.modules[module], name)
     }
-    # These patch, or are what is patched.
-    exempt = {"gevent", "greenlet", *sys.stdlib_module_names}
+    # These patch, or are what is patched; and a second name that multiprocessing gives to ``__main__``.
+    exempt = {"gevent", "greenlet", "__mp_main__", *sys.stdlib_module_names}
     return sorted(
         name
         for name, module in list(sys.modules.items())
