@@ -96,6 +96,8 @@ class Classic:
             level = logging.WARNING if isinstance(error, (UnsupportedRevision, UnknownTransport)) else logging.INFO
             peer = environ.get("REMOTE_ADDR", "a local client")
             log.log(level, "refused %s of %s: %s", escape(exchange.head.path), peer, escape(str(error)))
+            if exchange.wants_websocket:
+                cors = [("Connection", "close"), *cors]
             return self._error(error, query, cors)
 
     def _judge_origin(self, exchange: Exchange, own: Mapping[str, Any], method: str) -> Headers:

@@ -14,6 +14,7 @@ from .errors import (
     BadRequest,
     CloseReason,
     HandshakeError,
+    RefusedTransport,
     UnknownSid,
     UnknownTransport,
     UnsupportedRevision,
@@ -115,8 +116,8 @@ class Engine:
             fields = [("Connection", "close"), ("Content-Type", "text/html"), *refused.headers]
             return Answer(refused.status, fields, str(refused).encode())
         except HandshakeError as error:
-            # A client that is too old never gets in: that is for somebody to change.
-            level = logging.WARNING if isinstance(error, UnsupportedRevision) else logging.INFO
+            # What a setting keeps out never gets in: that is for somebody to change.
+            level = logging.WARNING if isinstance(error, (UnsupportedRevision, RefusedTransport)) else logging.INFO
             peer = environ.get("REMOTE_ADDR", "a local client")
             log.log(level, "refused %s of %s: %s", escape(exchange.head.path), peer, escape(str(error)))
             return self._error(error, websocket, cors)
@@ -133,7 +134,10 @@ class Engine:
         transport = query.get("transport", "")
         if transport not in _TRANSPORTS or transport not in self.settings.transports:
             served = " ".join(name for name in _TRANSPORTS if name in self.settings.transports)
-            raise UnknownTransport(f"transport={transport[:40]} is not one of socketio.transports = {served}")
+            revision = by_query(query)
+            of = f" of revision {revision.name}" if revision else ""
+            refusal = RefusedTransport if transport in _TRANSPORTS else UnknownTransport
+            raise refusal(f"transport={transport[:40]}{of} is not one of socketio.transports = {served}")
         if transport == "websocket" and not websocket:
             raise BadRequest(
                 "transport=websocket without an Upgrade header; a proxy in front has to pass Upgrade and Connection on"

@@ -143,6 +143,10 @@ class UnknownTransport(HandshakeError):
     message = "Transport unknown"
 
 
+class RefusedTransport(UnknownTransport):
+    """One that the setting ``transports`` keeps out: the client never gets in, which is for somebody to change."""
+
+
 class UnknownSid(HandshakeError):
     code = 1
     message = "Session ID unknown"

@@ -130,8 +130,9 @@ class SocketIO:
                 last = revision
                 group = groups.setdefault(id(revision), (revision, []))[1]
             group.append(socket)
-        for revision, group in groups.values():
-            message = self._encode(revision, namespace, data, default)
+        # All of it before anything is sent: what cannot be JSON reaches nobody.
+        messages = [self._encode(revision, namespace, data, default) for revision, _ in groups.values()]
+        for message, (_, group) in zip(messages, groups.values(), strict=True):
             if message is not None:
                 self._send_to_all(group, message)
 

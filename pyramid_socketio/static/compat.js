@@ -2,7 +2,7 @@
  * Help for pages of every age. Load it after the script of a Socket.IO client, whichever version that is:
  *
  *   - every client's sockets get `subscribe(channel)` and `unsubscribe(channel)`;
- *   - clients 0.6 and 1.0 over jsonp-polling can say goodbye;
+ *   - clients 0.6 and 1.0 over jsonp-polling can say goodbye, and 0.6 is heard after it has connected anew;
  *   - with a client from 1.0 on, `new io.Socket(host, options)` of 0.6 works again.
  *
  * Plain old JavaScript: the browsers that need a client of 0.6 have to read it, too.
@@ -60,22 +60,40 @@
     return target;
   }
 
-  // 0.6 over jsonp-polling has no word for the end, and takes the answer to its last poll for the beginning of a session.
-  function teachGoodbye(transport) {
-    var connect = transport.connect, disconnect = transport.disconnect, receive = transport._;
-    transport.connect = function () {
-      this._left = false;
-      return connect.apply(this, arguments);
-    };
+  // 0.6 over jsonp-polling has no word for the end, takes the answer to its last poll for the beginning of a session, and
+  // goes on to post with the id of its first one.
+  function mendJsonp(transport) {
+    var disconnect = transport.disconnect, receive = transport._, checkSend = transport.checkSend;
+    var post = transport.sendIORequest;
+
+    function goodbye(url) {
+      new Image().src = url; // gets out of a page that is about to go
+    }
+
     transport.disconnect = function () {
-      // The word of 0.7 to 0.9. It has to get out of a page that is about to go.
-      if (this.sessionid) new Image().src = this.prepareUrl() + "/?disconnect=1";
-      this._left = true;
+      var url = this.prepareUrl() + "/?disconnect=1"; // the word of 0.7 to 0.9
+      if (this.sessionid && this.posting) {
+        this.checkSend = function () { // called when what is being sent has arrived
+          if (!this.posting) {
+            delete this.checkSend;
+            goodbye(url);
+          }
+          checkSend.call(this);
+        };
+      } else if (this.sessionid) {
+        goodbye(url);
+      }
+      if (this.script) this.script.parentNode.removeChild(this.script);
+      this.script = null;
       return disconnect.apply(this, arguments);
     };
     transport._ = function () {
       var script = document.currentScript; // which the oldest browsers do not tell
-      return this._left || (script && script !== this.script) ? this : receive.apply(this, arguments);
+      return !this.script || (script && script !== this.script) ? this : receive.apply(this, arguments);
+    };
+    transport.sendIORequest = function () {
+      if (this.form) this.form.action = this.prepareUrl() + "/" + (+new Date) + "/" + this.index;
+      return post.apply(this, arguments);
     };
   }
 
@@ -94,7 +112,8 @@
 
   if (!io.Manager) {
     give((io.SocketNamespace || io.Socket).prototype); // 0.7 to 0.9, or 0.6
-    if (!io.SocketNamespace) teachGoodbye(io.Transport["jsonp-polling"].prototype);
+    var jsonp = !io.SocketNamespace && io.Transport["jsonp-polling"]; // 0.5 has none
+    if (jsonp) mendJsonp(jsonp.prototype);
     return;
   }
 

@@ -697,11 +697,27 @@ def test_the_log_says_how_large_a_message_was(server: ThreadServer) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "who"), [("EIO=4", " of revision 4"), ("EIO=3", " of revision 2"), ("EIO=99", "")], ids=["4", "2", "none"]
+)
+def test_the_log_says_which_setting_keeps_a_transport_out(query: str, who: str) -> None:
+    with ThreadServer(application(transports="websocket")) as server:
+        answer = request(server.port, "GET", f"/socket.io/?{query}&transport=polling")
+        assert answer.json == {"code": 0, "message": "Transport unknown"}
+        (record,) = [record for record in server.records if record.levelname == "WARNING"]
+        why = f"transport=polling{who} is not one of socketio.transports = websocket"
+        assert record.getMessage() == f"refused /socket.io/ of 127.0.0.1: {why}"
+
+
+@pytest.mark.parametrize(
     ("query", "level", "why"),
     [
         ("EIO=99&transport=polling", "WARNING", "EIO=99 is not one of socketio.revisions = 0.6 0.9 2 4"),
-        ("EIO=4&transport=tobi%0A", "INFO", "transport=tobi\\n is not one of socketio.transports = polling websocket"),
-        ("EIO=4", "INFO", "transport= is not one of socketio.transports = polling websocket"),
+        (
+            "EIO=4&transport=tobi%0A",
+            "INFO",
+            "transport=tobi\\n of revision 4 is not one of socketio.transports = polling websocket",
+        ),
+        ("EIO=4", "INFO", "transport= of revision 4 is not one of socketio.transports = polling websocket"),
     ],
 )
 def test_the_log_says_what_to_do_about_a_refusal(server: ThreadServer, query: str, level: str, why: str) -> None:

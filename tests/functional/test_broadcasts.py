@@ -55,6 +55,13 @@ class Room(SocketIOContext):
         self.send_and_broadcast({"n": number})
         self.emit("own", number, 3)
 
+    def msg_object(self, msg: Any) -> None:
+        try:
+            self.broadcast_event("say", {"type": object()})
+        except TypeError as error:
+            self.emit("refused", str(error))
+        self.broadcast_event("after", {})
+
     def msg_news(self, msg: Any) -> None:
         self.broadcast_event("news", self.news)
 
@@ -161,6 +168,16 @@ def test_who_upgrades_while_it_is_written_for_others(server: ThreadServer, enter
     assert candidate.receive_text() == "3probe"
     candidate.send_text("5")
     assert candidate.receive_text() == '42["news",1]'
+
+
+def test_what_cannot_be_written_for_some_reaches_nobody(server: ThreadServer, enter: Any) -> None:
+    """For 0.6 the name of an event takes the place of ``type``, so that only others would get the value."""
+    six, today = enter(Socket06(server.port)), enter(EngineSocket(server.port))
+    caller = enter(EngineSocket(server.port))
+    caller.emit("object", {})
+    assert caller.event()[0] == "refused"
+    assert six.hear() == '~j~{"type":"after"}'
+    assert today.event() == ["after", {}]
 
 
 def test_a_slow_client_whose_end_is_told_to_all(server: ThreadServer, socketio: SocketIO, enter: Any) -> None:

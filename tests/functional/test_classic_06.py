@@ -269,6 +269,13 @@ class TestFirstRequest:
             assert why in warning.getMessage()
             assert "127.0.0.1" in warning.getMessage()
 
+    def test_a_websocket_that_is_refused_is_closed(self) -> None:
+        with ThreadServer(application(transports="polling")) as server, Connection(server.port) as client:
+            client.ask("GET", "/socket.io/websocket", UPGRADE)
+            answer = client.response()
+            assert (answer.status, answer.headers["connection"]) == (400, "close")
+            assert client.read_to_end() == b""
+
     def test_too_many_clients(self) -> None:
         with ThreadServer(application(max_sessions="1")) as server, Polling06(server.port):
             assert request(server.port, "GET", FIRST).status == 503

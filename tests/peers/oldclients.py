@@ -138,6 +138,10 @@ class Client:
         """``socket.disconnect()``."""
         self._command("disconnect")
 
+    def run(self, command: str, *args: Any) -> None:
+        """Another command of ``page.js``."""
+        self._command(command, *args)
+
     def close(self) -> None:
         """End it without a word to the server, as far as its runtime allows that."""
         raise NotImplementedError

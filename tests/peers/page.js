@@ -87,6 +87,22 @@ function peer(io, version, record) {
     disconnect() {
       socket.disconnect();
     },
+
+    // With the same socket, which clients before 0.7 can.
+    again() {
+      socket.connect();
+    },
+
+    // Nothing gets in between.
+    sendAndDisconnect(value) {
+      this.send(value);
+      this.disconnect();
+    },
+
+    disconnectAndAgain() {
+      this.disconnect();
+      this.again();
+    },
   };
 }
 

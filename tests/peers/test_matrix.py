@@ -60,7 +60,11 @@ class Who(NamedTuple):
 
     @property
     def needs_help(self) -> bool:
-        """JSONP of 0.6 has no word for the end, and that of 1.0.6 fails to say it: ``compat.js`` mends both."""
+        """Whether its page has ``compat.js``, which mends two JSONPs.
+
+        That of 0.6 has no word for the end, and posts with its first session id when it has come back; that of 1.0.6
+        fails to say the end.
+        """
         return self.transport == "jsonp-polling" and self.version in ("0.6.18", "1.0.6")
 
 
@@ -71,8 +75,8 @@ EVERYBODY = [
     for transport in transports
 ]
 
-#: Those that come back after a restart of the server: each version once, by WebSocket where it has that.
-RETURNING = [Who("Chromium", version, "websocket") for version in IN_PAGES]
+#: Those that come back after a restart of the server.
+RETURNING = [who for who in EVERYBODY if who.runtime == "Chromium"]
 
 MESSAGES, EVENTS, ACKS, BINARY, GOODBYE = "messages", "events", "acknowledgements", "binary", "goodbye"
 
@@ -236,7 +240,10 @@ def returned(start_server: Callable[..., ServerProcess], pages: PageClients) -> 
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = start_server("oldclients_app", port=port)
-    clients = {who: pages.start(who.version, who.transport, server.url, reconnect=True) for who in RETURNING}
+    clients = {
+        who: pages.start(who.version, who.transport, server.url, reconnect=True, compat=who.needs_help)
+        for who in RETURNING
+    }
     try:
         for client in clients.values():
             client.wait_for(lambda entry: entry.kind == "connect", PATIENCE)
@@ -244,15 +251,15 @@ def returned(start_server: Callable[..., ServerProcess], pages: PageClients) -> 
         start_server("oldclients_app", port=port)
         found: dict[Who, str | None] = {}
         for who, client in clients.items():
-            found[who] = _comes_back(client)
+            found[who] = _comes_back(who, client)
         return found
     finally:
         pages.close_clients()
 
 
-def _comes_back(client: Client) -> str | None:
+def _comes_back(who: Who, client: Client) -> str | None:
     """Not every client says when it has connected anew, but then it hears what it sends."""
-    back = said(f"{client.version} is back")
+    back = said(f"{who} is back")
 
     def hears_itself() -> bool:
         client.send({"type": "say", "value": back["value"]})
@@ -294,7 +301,7 @@ def table(results: Results, returned: dict[Who, str | None]) -> str:
             ("yes" if who.has_events else "as messages") if well[EVENTS] else "NO",
             ("yes" if who.has_events else "has none") if well[ACKS] else "NO",
             ("yes" if who.has_binary else "has none") if well[BINARY] else "NO",
-            "yes" if returned[Who("Chromium", version, "websocket")] is None else "NO",
+            "yes" if all(returned[who] is None for who in them if who in returned) else "NO",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
