@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 from xml.etree import ElementTree
 
 import gevent
 import pytest
 from gevent import socket
+from pyramid.config import Configurator
 
+from pyramid_socketio import SocketIOServer
 from pyramid_socketio.server import flash_policy
 from pyramid_socketio.server.flash_policy import REQUEST, PolicyListener, is_policy_request, policy_file
+from tests.vectorfiles import load
 
-HEAD = (
-    b'<?xml version="1.0"?>'
-    b'<!DOCTYPE cross-domain-policy SYSTEM "http://www.macromedia.com/xml/dtds/cross-domain-policy.dtd">'
-)
 POLICY = policy_file(["https://example.com"], [8080])
 
-# What policyfile 0.0.4, the module of Socket.IO 0.7 to 0.9, writes for the same origins; it sends no NUL.
-REFERENCE = [
-    (["*"], [8443], b'<allow-access-from domain="*" to-ports="8443"/>'),
-    (["http://example.com:8080"], [8080], b'<allow-access-from domain="example.com" to-ports="8080"/>'),
-    (
-        ["http://example.com", "http://*.example.org"],
-        [80],
-        b'<allow-access-from domain="example.com" to-ports="80"/>'
-        b'<allow-access-from domain="*.example.org" to-ports="80"/>',
-    ),
-]
+VECTORS = load("flash-policy")
 
 
-@pytest.mark.parametrize(("origins", "ports", "rules"), REFERENCE)
-def test_text_is_that_of_the_reference(origins: list[str], ports: list[int], rules: bytes) -> None:
-    assert policy_file(origins, ports) == HEAD + b"<cross-domain-policy>" + rules + b"</cross-domain-policy>\0"
+def bytes_of(recorded: dict[str, str]) -> bytes:
+    return base64.b64decode(recorded["utf8_base64"])
+
+
+@pytest.fixture(params=VECTORS, ids=lambda vector: vector["name"])
+def vector(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return request.param  # type: ignore[no-any-return]
+
+
+def policy_of(vector: dict[str, Any]) -> tuple[bytes, bytes]:
+    """What the reference writes, and ours for the same origins.
+
+    Theirs may allow every port. Ours always names those that are served: 8080 where the reference names none.
+    """
+    origins = vector["origins"] or "*:*"  # the default
+    rules = [rule.split(":") for rule in ([origins] if isinstance(origins, str) else origins)]
+    (port,) = [int(port) for _, port in rules if port != "*"] or [8080]
+    reference = bytes_of(vector["reply"]).replace(b'to-ports="*"', b'to-ports="%d"' % port)
+    return reference, policy_file([host if host == "*" else f"http://{host}" for host, _ in rules], [port])
+
+
+def test_text_is_that_of_the_reference(vector: dict[str, Any]) -> None:
+    reference, ours = policy_of(vector)
+    # 0.6.18 writes every element on a line of its own. No reference sends the NUL.
+    assert ours == reference.replace(b"\n", b"") + b"\0"
+    assert rules_of(ours) == rules_of(reference)
 
 
 def rules_of(policy: bytes) -> list[tuple[str | None, str | None]]:
@@ -87,7 +101,7 @@ def listener() -> Iterator[PolicyListener]:
     listener.stop(timeout=0)
 
 
-def connect(listener: PolicyListener) -> socket.socket:
+def connect(listener: Any) -> socket.socket:
     return socket.create_connection((listener.server_host, listener.server_port), timeout=10)
 
 
@@ -106,6 +120,19 @@ def test_answers_and_closes(listener: PolicyListener) -> None:
     with connect(listener) as sock:
         sock.sendall(REQUEST)
         assert read_all(sock) == POLICY
+
+
+def test_answers_the_recorded_players_and_closes(vector: dict[str, Any]) -> None:
+    """When they have asked: the reference does not wait for that on this port."""
+    assert vector["connection_closed_after_reply"]
+    _, policy = policy_of(vector)
+    assert is_policy_request(bytes_of(vector["request"]))
+    listener = PolicyListener(("127.0.0.1", 0), policy)
+    assert listener.try_start()
+    with connect(listener) as sock:
+        sock.sendall(bytes_of(vector["request"]))
+        assert read_all(sock) == policy
+    listener.stop(timeout=0)
 
 
 def test_answers_a_request_in_pieces(listener: PolicyListener) -> None:
@@ -173,3 +200,51 @@ def test_an_occupied_port_is_one_warning(listener: PolicyListener, caplog: pytes
     assert record.levelno == logging.WARNING
     assert str(listener.server_port) in record.getMessage() and "\n" not in record.getMessage()
     assert record.exc_info is None
+
+
+# On the main port, where HTTP is spoken as well
+
+
+@pytest.fixture
+def server() -> Iterator[SocketIOServer]:
+    with Configurator(settings={"socketio.allowed_origins": "*"}) as config:
+        config.include("pyramid_socketio")
+    server = SocketIOServer(
+        ("127.0.0.1", 0), config.make_wsgi_app(), policy_server=True, policy_listener=("127.0.0.1", 0)
+    )
+    server.start()
+    yield server
+    server.shutdown()
+
+
+#: The reference compares the first chunk only, and takes these for HTTP: ours waits for the rest.
+WAITED_FOR = {"without the NUL", "split into two chunks"}
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [pytest.param(recorded, id=recorded["name"]) for recorded in load("flash-policy", "inline_recognition")],
+)
+def test_recognition_on_the_main_port(server: SocketIOServer, recorded: dict[str, Any]) -> None:
+    name = recorded["name"]
+    chunks = [bytes_of(chunk) for chunk in recorded["chunks"]]
+    verdict = is_policy_request(b"".join(chunks))
+    if name in WAITED_FOR:
+        assert is_policy_request(chunks[0]) is None
+    else:
+        assert verdict is (recorded["reply"] is not None)
+    with connect(server) as sock:
+        for chunk in chunks:
+            sock.sendall(chunk)
+            gevent.sleep(0)
+        if name in ("without the NUL", "leading space"):
+            # Either might go on, as a policy request or as one of HTTP.
+            sock.shutdown(socket.SHUT_WR)
+        answer = read_all(sock)
+    if verdict:
+        reference = bytes_of(recorded["reply"] or VECTORS[0]["reply"])
+        assert answer == reference.replace(b'to-ports="*"', b'to-ports="%d"' % server.server_port) + b"\0"
+    elif name == "HTTP request":
+        assert answer.startswith(b"HTTP/1.1 400 "), "it names no host"
+    else:
+        assert answer == b""
