@@ -177,6 +177,15 @@ class ClassicSession(BaseSession):
             return
         self._timer = self._schedule(max(heartbeat.next_deadline() - now, 0.001), self._beat)
 
+    def _heard_beat(self) -> None:
+        heartbeat = self._heartbeat
+        if heartbeat is not None:
+            now = monotonic()
+            heartbeat.on_pong(now)
+            if heartbeat.interval < heartbeat.timeout and self.transport is not self._polling:
+                # The timer stands at the end of the time-out, and the next heartbeat is due before.
+                self._set_timer(heartbeat.next_deadline() - now, self._beat)
+
     # What the transports tell
 
     def received(self, transport: Any, packets: Sequence[EnginePacket]) -> ProtocolError | None:
@@ -188,8 +197,8 @@ class ClassicSession(BaseSession):
             if type == MESSAGE:
                 messages.append(data)
             elif type == PONG:
-                if self._heartbeat is not None and data == self._awaited:
-                    self._heartbeat.on_pong(monotonic())
+                if data == self._awaited:
+                    self._heard_beat()
             elif type == CLOSE:
                 closed = True
                 break

@@ -14,7 +14,7 @@ from pyramid.response import Response
 
 from pyramid_socketio.io import socketio_manage
 from pyramid_socketio.protocol import payload_v0
-from tests.conftest import wait_for
+from tests.conftest import DEADLINE, wait_for
 from tests.functional.classic import JSONP06, Polling06, Socket06, split_0_6, unscript
 from tests.functional.classic_app import ENDED, Closed, Main, application, for_one_test
 from tests.functional.raw import UPGRADE, Connection, EngineSocket, request
@@ -208,6 +208,17 @@ class TestWebSocket:
                     assert socket.close_code() == 1011
                     assert wait_for(lambda: ENDED) == ["ping timeout"]
             wait_for(server.has_settled)
+
+    def test_heartbeats_whose_interval_is_shorter_than_their_timeout(self) -> None:
+        with (
+            ThreadServer(application(ping_interval="0.05", ping_timeout="8")) as server,
+            Socket06(server.port) as socket,
+        ):
+            began = time.monotonic()
+            for number in range(1, 4):
+                assert socket.hear() == f"~h~{number}"
+                socket.say(f"~h~{number}")
+            assert time.monotonic() - began < DEADLINE / 2
 
 
 class TestFirstRequest:
