@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from .protocol.revisions import NAMES
+
 __all__ = ["PREFIX", "TABLE", "Setting", "Settings", "parse_settings", "settings_page"]
 
 PREFIX = "socketio."
@@ -93,8 +95,8 @@ def _transports(value: Any) -> tuple[str, ...]:
 
 def _revisions(value: Any) -> tuple[str, ...]:
     names = _words(value)
-    if set(names) - {"0.6", "0.9", "2", "4"} or not names:
-        raise ValueError("must be some of: 0.6 0.9 2 4")
+    if set(names) - NAMES.keys() or not names:
+        raise ValueError(f"must be some of: {' '.join(NAMES)}")
     return names
 
 
@@ -169,10 +171,9 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "revisions",
         _revisions,
-        ("0.6", "0.9", "2", "4"),
+        tuple(NAMES),
         "",
-        "clients that are served: `4` stands for 3.x and 4.x, `2` for 1.x and 2.x, `0.9` for 0.7 to 0.9, `0.6` for"
-        " 0.5 and 0.6",
+        f"clients that are served: {', '.join(f'`{name}` stands for {clients}' for name, clients in NAMES.items())}",
     ),
     Setting(
         "hixie",

@@ -24,7 +24,7 @@ from pyramid_socketio.transports.connected import BUDGET
 from tests.functional import raw
 from tests.timing import turn_until
 
-V1 = Revision("0.9", payload_v1, socketio_v1)
+V1 = Revision("0.9", "0.7 to 0.9", payload_v1, socketio_v1)
 
 
 def framed(*packets: str) -> str:

@@ -25,7 +25,7 @@ from pyramid_socketio.transports.hixie import HixieTransport, PendingHandshake, 
 from tests.timing import MS, turn_until
 from tests.vectorfiles import load
 
-V0 = Revision("0.6", payload_v0, socketio_v0)
+V0 = Revision("0.6", "0.5 and 0.6", payload_v0, socketio_v0)
 
 KEYS = (
     "Sec-WebSocket-Key1: 18x 6]8vM;54 *(5:  {   U1]8  z [  8\r\n"

@@ -16,7 +16,7 @@ from . import (
     socketio_v5,
 )
 
-__all__ = ["ALL", "EIO4", "V0", "V1", "Revision", "by_query"]
+__all__ = ["ALL", "EIO4", "NAMES", "V0", "V1", "Revision", "by_query"]
 
 
 class Revision(NamedTuple):
@@ -24,6 +24,7 @@ class Revision(NamedTuple):
 
     Attributes:
         name: for people to read, and for the setting ``socketio.revisions``: the last clients that speak it.
+        clients: the versions of those that do, for the documentation.
         engine: the Engine.IO codec, a module or an object: ``encode_packet``, ``decode_packet``, ``encode_payload``,
             ``decode_payload``, ``Message``, and ``encode_open`` where a packet opens the session.
         socket: the Socket.IO codec: ``decode_packet`` and the ``encode_*`` functions.
@@ -36,6 +37,7 @@ class Revision(NamedTuple):
     """
 
     name: str
+    clients: str
     engine: Any
     socket: Any
     client_pings: bool = False
@@ -46,12 +48,13 @@ class Revision(NamedTuple):
 
 
 #: Engine.IO 4 with Socket.IO 5: clients 3.x and 4.x.
-EIO4: Final = Revision("4", engineio_v4, socketio_v5)
+EIO4: Final = Revision("4", "3.x and 4.x", engineio_v4, socketio_v5)
 
 #: Engine.IO 3 with Socket.IO 4: clients 1.x and 2.x, by what they take (``engineio_v3.kind_of``).
 _EIO3: Final = {
     (base64, old): Revision(
         "2",
+        "1.x and 2.x",
         engineio_v3.Codec(base64, old),
         socketio_v4.OLD if old else socketio_v4.NEW,
         client_pings=True,
@@ -64,13 +67,20 @@ _EIO3: Final = {
 }
 
 #: Clients 0.7 to 0.9.
-V1: Final = Revision("0.9", payload_v1, socketio_v1, sends_credentials=True, joins_main=True, main_is_connection=True)
+V1: Final = Revision(
+    "0.9", "0.7 to 0.9", payload_v1, socketio_v1, sends_credentials=True, joins_main=True, main_is_connection=True
+)
 
 #: Clients 0.5 and 0.6.
-V0: Final = Revision("0.6", payload_v0, socketio_v0, sends_credentials=True, joins_main=True, main_is_connection=True)
+V0: Final = Revision(
+    "0.6", "0.5 and 0.6", payload_v0, socketio_v0, sends_credentials=True, joins_main=True, main_is_connection=True
+)
 
 #: For whom a table of all is of use.
 ALL: Final = (EIO4, *_EIO3.values(), V1, V0)
+
+#: Names, the oldest first, and whom they stand for.
+NAMES: Final = {revision.name: revision.clients for revision in reversed(ALL)}
 
 
 def by_query(query: Mapping[str, str]) -> Revision | None:
