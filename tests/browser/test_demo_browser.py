@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from selenium.webdriver.common.by import By
 
 from tests.browser.conftest import LONG, Browser, Demo, join
 from tests.conftest import wait_for
@@ -51,6 +52,21 @@ def test_chat_in_two_windows(browser: Browser, demo: Demo) -> None:
     grace.close()
     ada.wait(lambda: "Grace left" in ada.texts(".announcement"))
     assert ada.texts("#people span:last-child") == ["Ada"]
+
+
+def test_who_goes_on_to_another_page_has_left(browser: Browser, demo: Demo) -> None:
+    """Browsers keep the page for the way back, with its connections; and then it is as it was."""
+    ada = join(browser, f"{demo.url}/chat/lobby", "Ada")
+    grace = join(browser, f"{demo.url}/chat/lobby", "Grace")
+    ada.wait(lambda: "Grace joined" in ada.texts(".announcement"))
+    grace.driver.find_element(By.LINK_TEXT, "CPU").click()
+    grace.wait(lambda: grace["status"].text == "websocket")
+    ada.wait(lambda: "Grace left" in ada.texts(".announcement"))
+    ada.type("text", "gone?")
+    ada.wait(lambda: "gone?" in ada.texts(".text"))
+    grace.driver.back()
+    grace.wait(lambda: "gone?" in grace.texts(".text"))
+    ada.wait(lambda: ada.texts("#people span:last-child") == ["Ada", "Grace"])
 
 
 def test_a_newcomer_gets_the_last_15_messages(browser: Browser, demo: Demo) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from selenium.webdriver.common.by import By
 from socketio_demo.chat import OLD_CLIENTS
 
 from tests.browser.conftest import Browser, Demo, Window, join
@@ -16,7 +17,7 @@ VERSIONS = {"2": ("io.protocol", 4), "0.9": ("io.version", "0.9.17"), "0.6": ("i
 POLLING = {"2": "polling", "0.9": "xhr-polling", "0.6": "xhr-polling"}
 
 #: One is for clients that poll: the server learns late that such a window was closed.
-ROOM, POLLING_ROOM = "pyramid", "gevent"
+ROOM, POLLING_ROOM, LEAVING_ROOM = "pyramid", "gevent", "lobby"
 
 
 def people(window: Window) -> list[str]:
@@ -60,6 +61,20 @@ def test_an_old_client_and_todays(browser: Browser, demo: Demo, client: str) -> 
     old.close()
     eve.wait(lambda: "Grace left" in eve.texts(".announcement"))
     assert people(eve) == ["Eve"]
+
+
+@pytest.mark.parametrize("client", OLD_CLIENTS)
+def test_who_goes_on_to_another_page_has_left(browser: Browser, demo: Demo, client: str) -> None:
+    forget_transport(browser)
+    ada = join(browser, f"{demo.url}/chat/{LEAVING_ROOM}", "Ada")
+    old = join(browser, f"{demo.url}/old/{client}/{LEAVING_ROOM}", "Grace")
+    ada.wait(lambda: people(ada) == ["Ada", "Grace"])
+    old.driver.find_element(By.LINK_TEXT, "CPU").click()
+    ada.wait(lambda: people(ada) == ["Ada"])
+    old.driver.back()
+    ada.wait(lambda: people(ada) == ["Ada", "Grace"])
+    # Chromium minds that there was a WebSocket, and says so in the console.
+    assert [error for error in browser.errors() if "Back-Forward Cache" not in error] == []
 
 
 @pytest.mark.parametrize("client", OLD_CLIENTS)

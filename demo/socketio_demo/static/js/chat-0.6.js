@@ -1,5 +1,5 @@
 // The chat with the client of socket.io 0.6 (2011): messages are all that it can say, and it knows no namespaces.
-import { announced, show } from "./live.js";
+import { announced, onLeaveForGood, show } from "./live.js";
 import { leave, open, receive, room } from "./room.js";
 
 var socket = null;
@@ -28,6 +28,10 @@ open({
     });
     socket.on("reconnect_failed", function () {
       show("failed", "gave up");
+    });
+
+    onLeaveForGood(function () {
+      socket.disconnect();
     });
 
     show("connecting", "connecting");

@@ -1,5 +1,5 @@
 // The chat with socket.io-client 0.9 (2012 to 2014): namespaces, events and messages.
-import { announced, problem, show } from "./live.js";
+import { announced, onLeaveForGood, problem, show } from "./live.js";
 import { leave, open, receive, room } from "./room.js";
 
 var socket;
@@ -18,6 +18,9 @@ open({
     socket.on("disconnect", function () {
       show("connecting", "reconnecting");
       leave();
+    });
+    onLeaveForGood(function () {
+      socket.disconnect();
     });
     socket.on("connect_failed", function (reason) {
       show("failed", "refused");

@@ -1,5 +1,5 @@
 // The chat with socket.io-client 2.x (2017 to 2020): namespaces, events, and acknowledgements that call back.
-import { announced, problem, show } from "./live.js";
+import { announced, onLeaveForGood, problem, show } from "./live.js";
 import { leave, open, receive, room } from "./room.js";
 
 var socket;
@@ -22,6 +22,9 @@ open({
     socket.on("disconnect", function () {
       show("connecting", "reconnecting");
       leave();
+    });
+    onLeaveForGood(function () {
+      socket.disconnect();
     });
     socket.on("error", function (error) {
       show("failed", "refused");

@@ -23,6 +23,7 @@ export function connect(namespace, options) {
   const socket = window.io(namespace, options);
   window.io("/").on("message", announced); // over the same connection
   const engine = socket.io;
+  onLeave(() => engine.engine?.close()); // on the way back it connects anew
 
   socket.on("connect", () => {
     problem();
@@ -40,6 +41,20 @@ export function connect(namespace, options) {
     if (message.type === "error") problem(message.msg);
   });
   return socket;
+}
+
+/**
+ * Call `leave()` when the reader goes on to another page: browsers may keep this one for the way back, frozen, with its
+ * connections open, and the server would take the reader for present until the heartbeat is missed.
+ */
+export function onLeave(leave) {
+  window.addEventListener("pagehide", leave);
+}
+
+/** As `onLeave`, for clients that do not come back by themselves: on the way back the page begins anew. */
+export function onLeaveForGood(leave) {
+  onLeave(leave);
+  window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 }
 
 /** Show what comes by the namespace `/`, if it is an announcement: {type: "announcement", text}, see announce.py. */
