@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import _socket
 import logging
+import signal
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from ..settings import Settings
 from .connection import HTTPConnection
 from .flash_policy import PolicyListener, policy_file
 from .handler import SocketIOHandler, access_log
+from .run import stop_signals
 
 __all__ = ["SocketIOServer"]
 
@@ -122,13 +125,33 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
             self._log_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
-        """Serve until the server is stopped; for scripts, which patch the standard library before they import."""
+        """Serve until the server is stopped; for scripts, which patch the standard library before they import.
+
+        In the main thread SIGINT and SIGTERM are such a stop, in order as by :meth:`shutdown`, unless the script has
+        handlers of its own for them. A second signal ends the process at once.
+        """
         if not monkey.is_module_patched("socket"):
             log.warning(
                 "the standard library is not patched: what blocks in the application blocks every client;"
                 " begin the script with `from gevent import monkey; monkey.patch_all()`"
             )
-        super().serve_forever(stop_timeout)
+        if not self.started:
+            self.start()
+        with self._shutdown_at_signals():
+            try:
+                # A signal between two looks of the event loop is seen at the next one, so there is one every second.
+                while not self._stop_event.wait(1.0):
+                    pass
+            finally:
+                gevent.spawn(self.stop, timeout=stop_timeout).join()
+
+    def _shutdown_at_signals(self) -> AbstractContextManager[None]:
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        defaults = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
+        hub = gevent.get_hub()
+        if not hub.main_hub or any(signal.getsignal(number) not in defaults for number in numbers):
+            return nullcontext()
+        return stop_signals(lambda: hub.loop.run_callback_threadsafe(gevent.spawn, self.shutdown))
 
     def start(self) -> None:
         super().start()

@@ -6,6 +6,7 @@ What is changed is what Python 3 and Pyramid want: ``print``, and where an appli
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 
 from tests.conftest import DEADLINE, ROOT, wait_for
 from tests.functional.events import Six, Today
-from tests.functional.raw import request
+from tests.functional.raw import EngineSocket, request
 
 #: webpy-socketio: ``main_app.py``.
 MAIN_APP = """\
@@ -109,9 +110,18 @@ def enter() -> Iterator[Callable[[Any], Any]]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Callable[[str, str], tuple[int, Path]]]:
-    """``run(script, port)``: runs it on a free port instead of its own; that port, once it listens, and its output."""
+def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """The scripts that run; killed in the end."""
     processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait(DEADLINE)
+
+
+@pytest.fixture
+def run(tmp_path: Path, processes: list[subprocess.Popen[bytes]]) -> Callable[[str, str], tuple[int, Path]]:
+    """``run(script, port)``: runs it on a free port instead of its own; that port, once it listens, and its output."""
 
     def start(script: str, own_port: str) -> tuple[int, Path]:
         assert script.count(own_port) == 1
@@ -135,10 +145,7 @@ def run(tmp_path: Path) -> Iterator[Callable[[str, str], tuple[int, Path]]]:
         wait_for(listens)
         return port, output
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait(DEADLINE)
+    return start
 
 
 def test_the_main_script_of_webpy_socketio(run: Any, enter: Any, tmp_path: Path) -> None:
@@ -179,3 +186,43 @@ def test_the_runner_of_the_django_article(run: Any, enter: Any, tmp_path: Path) 
     second.close()
     assert first.hear() == {"announcement": f"{second_id} disconnected"}
     assert "Traceback" not in output.read_text()
+
+
+#: A script of today, whose clients shall be told when it ends.
+SERVES_FOREVER = """\
+from gevent import monkey
+monkey.patch_all()
+import signal, sys
+from pyramid.config import Configurator
+from pyramid_socketio import SocketIOContext, SocketIOServer
+
+class Chat(SocketIOContext):
+    def disconnect(self):
+        print("left:", self.disconnect_reason)
+
+config = Configurator()
+config.include("pyramid_socketio")
+config.add_socketio_context(Chat, "/")
+OWN
+SocketIOServer(("127.0.0.1", 8000), config.make_wsgi_app()).serve_forever()
+print("served")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_script_ends_in_order(run: Any, enter: Any, processes: Any, number: int) -> None:
+    port, output = run(SERVES_FOREVER.replace("OWN", ""), "8000")
+    client = enter(EngineSocket(port))
+    (process,) = processes
+    process.send_signal(number)
+    assert client.close_code() == 1001
+    assert process.wait(DEADLINE) == 0
+    assert output.read_text().endswith("left: shutdown\nserved\n")
+
+
+def test_a_script_with_handlers_of_its_own_keeps_them(run: Any, processes: Any) -> None:
+    _, output = run(SERVES_FOREVER.replace("OWN", "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))"), "8000")
+    (process,) = processes
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(DEADLINE) == 3
+    assert "served" not in output.read_text()
