@@ -56,8 +56,10 @@ class KeyAssertError(SocketIOError):
 def message(name: str) -> Callable[[F], F]:
     """Make a method of a context the handler of the messages and events called exactly ``name``.
 
+    A subclass may have another method for the name; the same class may not.
+
     Raises:
-        TypeError: it stands there without its parentheses.
+        TypeError: it stands there without its parentheses; and, from the class, a second method for the name.
     """
     if not isinstance(name, str):
         where = getattr(name, "__qualname__", repr(name))
@@ -135,13 +137,22 @@ class SocketIOContext:
         super().__init_subclass__(**kwargs)
         methods: dict[str, str] = {}
         for base in reversed(cls.__mro__):
+            own: dict[str, str] = {}
             for prefix in _PREFIXES:
                 for attribute in vars(base):
                     if attribute.startswith(prefix) and len(attribute) > len(prefix):
-                        methods[attribute[len(prefix) :]] = attribute
+                        own[attribute[len(prefix) :]] = attribute
             for attribute, value in vars(base).items():
                 for name in getattr(value, "_socketio_names", ()):
-                    methods[name] = attribute
+                    other = getattr(base, own.get(name, attribute), None)
+                    # Not a conflict: `msg_a = None`, which takes back a parent's, and a second name of one function.
+                    if callable(other) and other != getattr(base, attribute):
+                        raise TypeError(
+                            f"{base.__qualname__}.{own[name]} and {base.__qualname__}.{attribute} are both for the "
+                            f"message {name!r}: remove one of them, or give it another name"
+                        )
+                    own[name] = attribute
+            methods.update(own)
         cls._handlers = {name: method for name, method in methods.items() if callable(getattr(cls, method, None))}
         for method in (*_HOOKS, *cls._handlers.values()):
             # Calling one of these runs nothing of it: a `connect` would let everybody in.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from typing import Any, Final
 
 from gevent.event import Event
-from pyramid.httpexceptions import HTTPException
+from pyramid.httpexceptions import HTTPException, HTTPNotImplemented
 
 from .context import SocketIOContext, refusal
 from .errors import ConnectRefused, NoNamespace
@@ -14,7 +15,12 @@ from .namespace import Connector, Context, NamespaceSocket
 from .settings import parse_settings
 from .socketio import SocketIO
 
-__all__ = ["obtain_socketio", "socketio_manage"]
+__all__ = ["cannot_serve", "obtain_socketio", "socketio_manage"]
+
+log = logging.getLogger(__name__)
+
+#: In the registry of an application that has logged why it cannot serve.
+_WARNED: Final = "pyramid_socketio.warned"
 
 
 def socketio_manage(context: SocketIOContext) -> str:
@@ -30,12 +36,12 @@ def socketio_manage(context: SocketIOContext) -> str:
         A text for the view to return, as the original did.
 
     Raises:
-        RuntimeError: the request is not served by a server of this package.
+        HTTPNotImplemented: this is another server, and the client gets a 501 that says what to run instead.
     """
     environ = context.request.environ
     exchange = environ.get(CONNECTION)
     if exchange is None:
-        raise RuntimeError(CANNOT_SERVE)
+        raise cannot_serve(context.request.registry)
     socketio = obtain_socketio(context.request.registry, exchange.defaults)
     context.io = None  # the environ's is for views that serve their client without a context
     managed = _Managed(context, socketio.connect)
@@ -89,6 +95,15 @@ class _Managed:
         self._closed = True
         if not self._taken:
             self.over.set()
+
+
+def cannot_serve(registry: Any) -> HTTPNotImplemented:
+    """The answer where another server runs the application; logged once, however often clients try."""
+    if _WARNED not in registry:
+        registry[_WARNED] = True
+        log.warning("A Socket.IO client cannot be served. %s", CANNOT_SERVE)
+    # The body is given here, because Pyramid's own would be a page around the text.
+    return HTTPNotImplemented(CANNOT_SERVE, text=f"{CANNOT_SERVE}\n", content_type="text/plain", charset="utf-8")
 
 
 def obtain_socketio(registry: Any, defaults: dict[str, Any]) -> SocketIO:

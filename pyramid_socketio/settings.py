@@ -328,7 +328,7 @@ class Settings:
                 raise ValueError(f"{PREFIX}{row.name} = {value}: {error}") from None
         if values:
             known = ", ".join(row.name for row in TABLE)
-            raise ValueError(f"unknown setting {PREFIX}{min(values)}; known are: {known}")
+            raise ValueError(f"unknown setting {PREFIX}{min(values)}: remove or correct it; known are: {known}")
         if self.cors_credentials and "*" in self.allowed_origins:
             raise ValueError(
                 f"{PREFIX}cors_credentials needs the origins by name: {PREFIX}allowed_origins must not be *"

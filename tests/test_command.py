@@ -128,7 +128,10 @@ def test_what_cannot_be_read_is_explained(ini: Callable[[str], str]) -> None:
     assert "is not a correct .ini file" in str(explain(load_error(uri), uri))
     uri = ini("[app:main]\nuse = egg:pyramid\nsocketio.message_log_format = %(TIME)s\n")
     sentence = str(explain(load_error(uri), uri))
-    assert "is not a correct .ini file" in sentence and sentence.endswith("; a percent sign is written %%")
+    assert "is not a correct .ini file" in sentence
+    assert sentence.endswith("; a percent sign is written %%, and TIME=VALUE on the command line gives a variable")
+    uri = ini("[app:main]\nuse = egg:pyramid\nsocketio.message_log_format = 100%\n")
+    assert str(explain(load_error(uri), uri)).endswith("; a percent sign is written %%")
     uri = ini("[app:main]\nuse = egg:pyramid\n")
     assert "--app-name" in str(explain(load_error(uri, "other"), uri))
     missing = str(Path(uri).with_name("missing.ini"))

@@ -51,7 +51,7 @@ def make_app(config: Configurator) -> TestApp:
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("ping_intervall", "25", "unknown setting socketio.ping_intervall; known are: "),
+        ("ping_intervall", "25", "unknown setting socketio.ping_intervall: remove or correct it; known are: "),
         ("ping_interval", "soon", "socketio.ping_interval = soon: "),
         ("ping_interval", "0", "must be a number of seconds greater than 0"),
         ("max_sessions", "-1", "must be a whole number of at least 1"),

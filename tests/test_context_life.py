@@ -5,6 +5,7 @@ from __future__ import annotations
 import gevent
 import pytest
 from gevent.event import Event
+from pyramid.httpexceptions import HTTPNotImplemented
 from pyramid.testing import DummyRequest
 
 from pyramid_socketio import SocketIOContext, require_connection
@@ -21,7 +22,7 @@ def ending() -> type[Ending]:
 
 
 def test_managing_needs_our_server() -> None:
-    with pytest.raises(RuntimeError) as raised:
+    with pytest.raises(HTTPNotImplemented) as raised:
         socketio_manage(Chat(DummyRequest()))
     assert str(raised.value) == CANNOT_SERVE
 

@@ -151,6 +151,51 @@ def test_other_keys_for_the_type() -> None:
     assert socket.sent[1] == ["message", {"what": "x", "a": 1}]
 
 
+# One method for a name
+
+
+def named(answer: str, *names: str) -> Any:
+    """A method, with ``@message`` above it for each of the names."""
+
+    def method(self: Any) -> str:
+        return answer
+
+    for name in names:
+        message(name)(method)
+    return method
+
+
+@pytest.mark.parametrize(
+    "methods",
+    [
+        {"one": named("1", "a"), "two": named("2", "a")},
+        {"one": named("1", "a", "b"), "two": named("2", "c", "a")},
+        {"msg_a": named("1"), "two": named("2", "a")},
+        {"two": named("2", "a"), "msg_a": named("1")},
+        {"event_a": named("1"), "two": named("2", "a")},
+    ],
+)
+@pytest.mark.parametrize("mixin", [False, True])
+def test_two_methods_of_a_class_for_one_name(methods: dict[str, Any], mixin: bool) -> None:
+    with pytest.raises(TypeError, match=r"are both for the message 'a': remove one of them") as raised:
+        if mixin:
+            type("Below", (type("Twice", (), methods), SocketIOContext), {})
+        else:
+            type("Twice", (SocketIOContext,), methods)
+    assert all(f"Twice.{name} " in str(raised.value) for name in methods)
+
+
+def test_a_name_may_move_to_another_method_in_a_subclass() -> None:
+    first = named("first", "a", "a")
+    above = type("Above", (SocketIOContext,), {"first": first, "msg_a": first, "msg_b": named("b")})
+    assert connected(above)[0].handle_event(["a"], True) == ["first"], "one function by two names is one"
+    methods = {"second": named("second", "a"), "third": named("third", "b"), "msg_b": None}
+    below = connected(type("Below", (above,), methods))[0]
+    assert below.handle_event(["a"], True) == ["second"]
+    assert below.handle_event(["b"], True) == ["third"]
+    assert connected(type("Same", (above,), {"first": named("again", "a")}))[0].handle_event(["a"], True) == ["again"]
+
+
 # What a handler may be
 
 

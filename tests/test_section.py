@@ -51,8 +51,9 @@ def test_options_are_converted() -> None:
     ("values", "words"),
     [
         ({"prot": "1"}, "'prot'"),
-        ({"port": "http"}, "port http"),
-        ({"port": "65536"}, "port 65536"),
+        ({"port": "http"}, "^port = http in the server section: the port must be a whole number"),
+        ({"port": "65536"}, "port = 65536"),
+        ({"listen": "a:1 b:http"}, "^listen = b:http in the server section: the port must be"),
         ({"listen": "8080"}, "listen = 8080"),
         ({"listen": "a:1", "port": "2"}, "listen beside"),
         ({"policy_listener_port": "x"}, "policy_listener_port = x"),
@@ -80,6 +81,27 @@ def test_command_line_before_environment_before_section(tmp_path: Path, monkeypa
     assert read_section(uri, None, {}).addresses == (("a", 2),)
     monkeypatch.setenv("SOCKETIO_HOST", "b")
     assert read_section(uri, None, {"port": "3"}).addresses == (("b", 3),)
+
+
+def test_a_bad_port_is_named_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = write(tmp_path, "[server:main]\nport = 1\n")
+    monkeypatch.setenv("SOCKETIO_PORT", "abc")
+    with pytest.raises(ConfigurationError, match="^SOCKETIO_PORT=abc in the environment: the port must be"):
+        read_section(uri, None, {})
+    with pytest.raises(ConfigurationError, match="^port=70000 on the command line: the port must be"):
+        read_section(uri, None, {"port": "70000"})
+    assert read_section(uri, None, {"port": "2"}).addresses == (("127.0.0.1", 2),), "the environment does not count"
+
+
+@pytest.mark.parametrize("key", ["host", "port"])
+def test_nothing_on_the_command_line_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    uri = write(tmp_path, "[server:main]\nhost = a\nport = 1\n")
+    for value in ("", " "):
+        with pytest.raises(ConfigurationError, match=f"^{key}={value} on the command line: .*, or leave {key}= out$"):
+            read_section(uri, None, {key: value})
+    # In the environment it is how a variable is taken back.
+    monkeypatch.setenv(f"SOCKETIO_{key.upper()}", "")
+    assert read_section(uri, None, {}).addresses == (("a", 1),)
 
 
 def test_what_pserve_opens_is_opened(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ from pyramid.interfaces import PHASE3_CONFIG, IRoutesMapper
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from ..interfaces import CANNOT_SERVE, CONNECTION, ISocketIONamespaces
+from ..interfaces import CONNECTION, ISocketIONamespaces
+from ..manage import cannot_serve
 from .clientfiles import COMPAT, SWF_NAMES, ClientFiles
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ..socketio import SocketIO
 
 __all__ = ["CLIENT_ROUTE", "RESOURCE_ROUTE", "Handshake", "add_resource"]
-
-log = logging.getLogger(__name__)
 
 RESOURCE_ROUTE = "pyramid_socketio.resource"
 CLIENT_ROUTE = "pyramid_socketio.client"
@@ -39,23 +37,16 @@ class Handshake:
 
     def __init__(self, socketio: SocketIO) -> None:
         self._answer = socketio.answer
-        self._warned = False
 
     def __call__(self, _context: object, request: Request) -> Response:
         environ = request.environ
         if CONNECTION not in environ:
-            return self._refuse()
+            return cannot_serve(request.registry)
         answer = self._answer(environ)
         headers = answer.headers
         if answer.status not in (101, 204):  # these have no body, and RFC 9110 section 8.6 forbids to state its length
             headers = [*headers, ("Content-Length", str(len(answer.body)))]
         return Response(app_iter=[answer.body], status=f"{answer.status} {answer.reason}", headerlist=headers)
-
-    def _refuse(self) -> Response:
-        if not self._warned:
-            self._warned = True
-            log.warning("A Socket.IO client cannot be served. %s", CANNOT_SERVE)
-        return Response(f"{CANNOT_SERVE}\n", status=501, content_type="text/plain", charset="utf-8")
 
 
 def add_resource(config: Configurator, socketio: SocketIO) -> None:

@@ -127,7 +127,9 @@ class Codec:
             elements = _binary_elements(body) if binary else _text_elements(body)
             for count, packet in enumerate(elements):
                 if count == max_packets:
-                    raise LimitExceeded(f"more than {max_packets} packets in one payload")
+                    raise LimitExceeded(
+                        f"more than {max_packets} packets in one payload (socketio.max_payload_packets)"
+                    )
                 if packet is not None:
                     packets.append(packet)
         except PacketError as error:

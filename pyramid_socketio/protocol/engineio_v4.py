@@ -91,7 +91,7 @@ def decode_payload(body: bytes, max_packets: int) -> list[EnginePacket | PacketE
         LimitExceeded: too many packets.
     """
     if body.count(SEPARATOR) >= max_packets:
-        raise LimitExceeded(f"more than {max_packets} packets in one payload")
+        raise LimitExceeded(f"more than {max_packets} packets in one payload (socketio.max_payload_packets)")
     try:
         text = body.decode()
     except UnicodeDecodeError:

@@ -140,7 +140,7 @@ def _messages(text: str, max_packets: int) -> Iterator[str]:
     count = position = 0
     while position < len(text):
         if count == max_packets:
-            raise LimitExceeded(f"more than {max_packets} packets in one payload")
+            raise LimitExceeded(f"more than {max_packets} packets in one payload (socketio.max_payload_packets)")
         head = _FRAME_HEAD.match(text, position)
         if head is None:
             raise PacketError("no framed message")

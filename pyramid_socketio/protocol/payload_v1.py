@@ -186,7 +186,7 @@ def split(text: str, max_packets: int = 1000) -> list[str]:
 def _limited(text: str, max_packets: int) -> Iterator[str]:
     for number, packet in enumerate(_packets(text)):
         if number == max_packets:
-            raise LimitExceeded(f"more than {max_packets} packets in one payload")
+            raise LimitExceeded(f"more than {max_packets} packets in one payload (socketio.max_payload_packets)")
         yield packet
 
 

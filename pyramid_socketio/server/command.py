@@ -100,6 +100,8 @@ def explain(error: BaseException, uri: str) -> str | None:
         return f"{uri} cannot be read: {error.strerror or reason}"
     if isinstance(error, configparser.Error):
         hint = "; a percent sign is written %%" if isinstance(error, configparser.InterpolationError) else ""
+        if isinstance(error, configparser.InterpolationMissingOptionError):
+            hint += f", and {error.reference}=VALUE on the command line gives a variable"
         return f"{uri} is not a correct .ini file; correct it: {reason}{hint}"
     if isinstance(error, ImportError | AttributeError):
         return f"{uri}: the application cannot be imported: {reason}; install it, or correct the line `use = ...`"

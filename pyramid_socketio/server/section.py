@@ -45,13 +45,13 @@ class ServerSection(NamedTuple):
     open_url: str | None = None
 
 
-def parse_section(values: Mapping[str, Any], overrides: Mapping[str, str] | None = None) -> ServerSection:
+def parse_section(values: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> ServerSection:
     """Convert and check a server section.
 
     Args:
         values: ``host`` and ``port``, or ``listen = host:port host:port``; ``watch_files``; ``use``, which has no
             meaning here; and the keys of :data:`OPTIONS`.
-        overrides: ``host`` and ``port`` that win over the section's.
+        overrides: ``host`` and ``port`` that win over the section's, checked already.
 
     Raises:
         ConfigurationError: an unknown key, or a value that cannot be.
@@ -68,7 +68,8 @@ def parse_section(values: Mapping[str, Any], overrides: Mapping[str, str] | None
     addresses = [_parse_address(text) for text in aslist(values.get("listen", ""))]
     if not addresses or overrides:
         host, port = addresses[0] if addresses else (values.get("host", DEFAULT_HOST), values.get("port", DEFAULT_PORT))
-        addresses = [(_host(overrides.get("host", host)), _port(overrides.get("port", port)))]
+        said = f"port = {port} in the server section"
+        addresses = [(_host(overrides.get("host", host)), _port(overrides.get("port", port), said))]
     options = {}
     for key in OPTIONS.keys() & values.keys():
         try:
@@ -86,7 +87,7 @@ def read_section(uri: str, name: str | None, variables: Mapping[str, str]) -> Se
     from ``[pserve]``, as ``pserve`` does.
 
     Raises:
-        ConfigurationError: no such section, or see :func:`parse_section`.
+        ConfigurationError: no such section, a host or a port that cannot be, or see :func:`parse_section`.
         OSError, configparser.Error: the file cannot be read; :func:`explain` has the words.
     """
     loader = get_config_loader(uri)
@@ -98,13 +99,29 @@ def read_section(uri: str, name: str | None, variables: Mapping[str, str]) -> Se
             f"{uri} has no section [{section}]: add it, with the lines `use = egg:pyramid_socketio#main`,"
             f" `host = {DEFAULT_HOST}` and `port = {DEFAULT_PORT}`"
         )
-    environment = {key: os.environ.get(f"SOCKETIO_{key.upper()}") for key in ("host", "port")}
-    overrides = {key: value for key in environment if (value := variables.get(key) or environment[key])}
     values = loader.get_settings(section, dict(variables))
-    parsed = parse_section(values, overrides)
+    parsed = parse_section(values, _overrides(variables))
     pserve = loader.get_settings("pserve", dict(variables))
     pserve_files = aslist(pserve.get("watch_files", ""), flatten=False)
     return parsed._replace(watch_files=(*parsed.watch_files, *pserve_files), open_url=pserve.get("open_url") or None)
+
+
+def _overrides(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Host and port from the command line, or else from the environment, where an empty one counts as none."""
+    overrides: dict[str, Any] = {}
+    for key in ("host", "port"):
+        name = f"SOCKETIO_{key.upper()}"
+        if key in variables:
+            value, said = variables[key], f"{key}={variables[key]} on the command line"
+            # A variable hides the section's own line, so that an empty one would mean the default.
+            if not value.strip():
+                raise ConfigurationError(f"{said}: give a {key} behind the equals sign, or leave {key}= out")
+        elif value := os.environ.get(name, ""):
+            said = f"{name}={value} in the environment"
+        else:
+            continue
+        overrides[key] = _port(value, said) if key == "port" else value
+    return overrides
 
 
 def _host(text: str) -> str:
@@ -113,18 +130,20 @@ def _host(text: str) -> str:
     return "0.0.0.0" if host in ("", "*") else host
 
 
-def _port(value: Any) -> int:
+def _port(value: Any, said: str) -> int:
+    """Check a port; ``said`` quotes it with its place, for the one who has to correct it."""
     try:
         port = int(value)
     except ValueError:
         port = -1
     if not 0 <= port <= 65535:
-        raise ConfigurationError(f"port {value} in the server section: must be a whole number from 0 to 65535")
+        raise ConfigurationError(f"{said}: the port must be a whole number from 0 to 65535")
     return port
 
 
 def _parse_address(text: str) -> Address:
+    said = f"listen = {text} in the server section"
     host, colon, port = text.rpartition(":")
     if not colon:
-        raise ConfigurationError(f"listen = {text} in the server section: must look like {DEFAULT_HOST}:{DEFAULT_PORT}")
-    return _host(host), _port(port)
+        raise ConfigurationError(f"{said}: must look like {DEFAULT_HOST}:{DEFAULT_PORT}")
+    return _host(host), _port(port, said)

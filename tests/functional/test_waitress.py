@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 
@@ -11,7 +12,8 @@ from pyramid.response import Response
 from waitress import wasyncore
 from waitress.server import create_server
 
-from pyramid_socketio import SocketIOContext
+from pyramid_socketio import SocketIOContext, manage
+from pyramid_socketio.interfaces import CANNOT_SERVE
 from pyramid_socketio.io import socketio_manage
 from tests.conftest import DEADLINE
 from tests.functional.raw import POLLING, UPGRADE, WEBSOCKET, request
@@ -75,18 +77,23 @@ def test_everything_else_works(serve: Callable[[Configurator], int], config: Con
     assert (answer.status, answer.text) == (200, "home")
 
 
-def test_a_view_of_the_application_that_manages_is_told_too(serve: Callable[[Configurator], int]) -> None:
-    errors: list[Exception] = []
-
+@pytest.mark.parametrize("include", [False, True])
+def test_a_view_of_the_application_that_manages_is_told_too(
+    serve: Callable[[Configurator], int], include: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     def view(request: object) -> Response:
-        try:
-            return Response(socketio_manage(SocketIOContext(request)))
-        except RuntimeError as error:
-            errors.append(error)
-            return Response(str(error), status=501)
+        retval = socketio_manage(SocketIOContext(request))
+        return Response(retval)
 
     config = Configurator(settings={})
+    if include:
+        config.include("pyramid_socketio")
     config.add_route("socket_io", "socket.io/*remaining")
     config.add_view(view, route_name="socket_io")
-    assert COMMAND in request(serve(config), "GET", POLLING).text
-    assert len(errors) == 1
+    port = serve(config)
+    for path, headers in ((POLLING, {"Accept": "text/html"}), (WEBSOCKET, UPGRADE)):
+        answer = request(port, "GET", path, headers)
+        assert answer.status == 501
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert answer.text == f"{CANNOT_SERVE}\n"
+    assert [record.name for record in caplog.records if record.levelno >= logging.WARNING] == [manage.__name__]
