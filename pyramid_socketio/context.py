@@ -145,8 +145,9 @@ class SocketIOContext:
             for attribute, value in vars(base).items():
                 for name in getattr(value, "_socketio_names", ()):
                     other = getattr(base, own.get(name, attribute), None)
-                    # Not a conflict: `msg_a = None`, which takes back a parent's, and a second name of one function.
-                    if callable(other) and other != getattr(base, attribute):
+                    # Not a conflict: `msg_a = None`, which takes back a parent's, and one function under two names,
+                    # be it wrapped.
+                    if callable(other) and inspect.unwrap(other) is not inspect.unwrap(getattr(base, attribute)):
                         raise TypeError(
                             f"{base.__qualname__}.{own[name]} and {base.__qualname__}.{attribute} are both for the "
                             f"message {name!r}: remove one of them, or give it another name"

@@ -60,9 +60,9 @@ class SocketIO:
         #: The event loop that serves the clients, and its thread.
         self._hub: Any = None
         self._thread = 0
-        #: What native threads have asked for, in order, and whether a worker is at it.
+        #: What native threads have asked for, in order, and the greenlet that is at it.
         self._handed_over: deque[Callable[[], None]] = deque()
-        self._taking_over = False
+        self._sender: gevent.Greenlet | None = None
         #: Sockets whose end has not been told to the application yet.
         self.ending = 0
         self._said: set[tuple[Any, str]] = set()
@@ -178,21 +178,17 @@ class SocketIO:
             self._hub.loop.run_callback_threadsafe(self._take_over)
 
     def _take_over(self) -> None:
-        # In a worker, because of what is found out while it sends: from the hub, the end of a client would be told to
+        # In a greenlet, because of what is found out while it sends: from the hub, the end of a client would be told to
         # the application in the middle of a broadcast.
-        if self._handed_over and not self._taking_over:
-            self._taking_over = True
-            self.workers.run(self._send_handed_over)
+        if not self._sender:  # a greenlet is true from its start to its end
+            self._sender = gevent.spawn(self._send_handed_over)
 
     def _send_handed_over(self) -> None:
-        try:
-            while self._handed_over:
-                try:
-                    self._handed_over.popleft()()
-                except Exception:
-                    log.exception("what a native thread has sent failed")
-        finally:
-            self._taking_over = False
+        while self._handed_over:
+            try:
+                self._handed_over.popleft()()
+            except Exception:
+                log.exception("what a native thread has sent failed")
 
     def _encode(self, revision: Revision, namespace: str, data: list[Any], default: Default | None) -> Any:
         """The event as it goes out to clients of a revision; ``None`` where that cannot carry it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -235,3 +236,16 @@ def test_handlers_are_plain_functions(name: str, kind: str) -> None:
 
 def test_other_methods_may_be_anything() -> None:
     assert type("Right", (SocketIOContext,), lazy_functions())
+
+
+def test_one_handler_that_is_wrapped_may_have_two_names() -> None:
+    class Chat(SocketIOContext):
+        @message("a")
+        def first(self, msg: Any) -> str:
+            return "a"
+
+        @functools.wraps(first)
+        def second(self, msg: Any) -> str:
+            return self.first(msg)
+
+    assert Chat._handlers["a"] == "second"

@@ -372,6 +372,16 @@ class TestSendingToAll:
         send_to_all([ready.wire, slow.wire], b"<message>")
         assert ready.read_all(len(BIG) + 9) == b"<message>" + BIG
 
+    def test_what_it_sends_goes_behind_for_those_who_wait_too(self, make: Make) -> None:
+        slow, waiting = make(), make()
+        for ends in (slow, waiting):
+            ends.wire.send(BIG)
+        slow.wire.max_outbox_bytes = 10
+        waiting.wire.max_outbox_bytes = 10 * len(BIG)
+        slow.wire.lost = lambda _: waiting.wire.send(b"<end>")
+        send_to_all([slow.wire, waiting.wire], b"<message>")
+        assert waiting.read_all(len(BIG) + 14) == BIG + b"<message><end>"
+
     def test_who_hears_of_a_slow_peer_may_close_others(self, make: Make) -> None:
         ready, slow = make(), make()
         slow.wire.max_outbox_bytes = 10

@@ -68,9 +68,12 @@ def send_to_all(wires: Iterable[Wire], data: bytes) -> None:
             ready[position]._wait_with(data, max(taken, 0))
         else:
             broken.append((ready[position], OSError(-taken, os.strerror(-taken))))
+    for wire in waiting:
+        if not wire.closing:
+            wire._append(data)
     # From here on somebody may be told of an end, and send something: on every other wire that goes behind `data`.
     for wire in waiting:
-        wire.send(data)
+        wire._judge()
     for wire, error in broken:
         wire._lose(error)
 
@@ -238,9 +241,17 @@ class Wire:
         self._timer = self.timers.schedule(self.write_timeout, self._stalled)
 
     def _keep(self, data: bytes | memoryview) -> None:
+        self._append(data)
+        self._judge()
+
+    def _append(self, data: bytes | memoryview) -> None:
         assert self._outbox is not None
         self._outbox.append(data)
         self.outbox_bytes += len(data)
+
+    def _judge(self) -> None:
+        if self._outbox is None or self.closing:
+            return
         # One message of any allowed size may wait; it is the next one that makes a slow consumer.
         if self.outbox_bytes > self.max_outbox_bytes and len(self._outbox) > 1:
             lost, self.lost = self.lost, _ignore

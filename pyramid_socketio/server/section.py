@@ -116,7 +116,7 @@ def _overrides(variables: Mapping[str, str]) -> dict[str, Any]:
             # A variable hides the section's own line, so that an empty one would mean the default.
             if not value.strip():
                 raise ConfigurationError(f"{said}: give a {key} behind the equals sign, or leave {key}= out")
-        elif value := os.environ.get(name, ""):
+        elif value := os.environ.get(name, "").strip():
             said = f"{name}={value} in the environment"
         else:
             continue

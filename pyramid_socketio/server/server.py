@@ -6,8 +6,9 @@ import _socket
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Final
 
@@ -23,7 +24,6 @@ from ..settings import Settings
 from .connection import HTTPConnection
 from .flash_policy import PolicyListener, policy_file
 from .handler import SocketIOHandler, access_log
-from .run import stop_signals
 
 __all__ = ["SocketIOServer"]
 
@@ -43,6 +43,9 @@ _TOO_MANY: Final = (
 
 #: gevent-socketio knew transports by the names of clients 0.6 to 0.9; what clients from 1.0 on call the same.
 _TODAYS: Final = {"xhr-polling": "polling", "jsonp-polling": "polling", "flashsocket": "websocket"}
+
+#: The handlers of signals that nobody has set.
+_UNHANDLED: Final[dict[int, Any]] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 #: Seconds for requests that are being answered when the server stops.
 STOP_TIMEOUT: Final = 5.0
@@ -115,6 +118,8 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         self.connections: set[HTTPConnection] = set()
         self._warn_again = 0.0
         self.stopping = False
+        #: What a signal has started.
+        self._shutting_down: gevent.Greenlet | None = None
         self.policy: bytes | None = None
         self.policy_listener: PolicyListener | None = None
         address = policy_listener or (policy_listener_host, policy_listener_port)
@@ -127,8 +132,9 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
     def serve_forever(self, stop_timeout: float | None = None) -> None:
         """Serve until the server is stopped; for scripts, which patch the standard library before they import.
 
-        In the main thread SIGINT and SIGTERM are such a stop, in order as by :meth:`shutdown`, unless the script has
-        handlers of its own for them. A second signal ends the process at once.
+        SIGINT and SIGTERM stop it, too, in order as by :meth:`shutdown`, and this returns; a second one ends the
+        process at once. But a signal for which the script has its own handler is left alone, and so are both where this
+        runs in another thread or greenlet than the script's main one.
         """
         if not monkey.is_module_patched("socket"):
             log.warning(
@@ -139,22 +145,38 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
             self.start()
         with self._shutdown_at_signals():
             try:
-                # A signal between two looks of the event loop is seen at the next one, so there is one every second.
-                while not self._stop_event.wait(1.0):
-                    pass
+                self._stop_event.wait()
             finally:
+                if self._shutting_down is not None:
+                    self._shutting_down.join()
                 gevent.spawn(self.stop, timeout=stop_timeout).join()
 
-    def _shutdown_at_signals(self) -> AbstractContextManager[None]:
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        defaults = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
-        hub = gevent.get_hub()
-        if not hub.main_hub or any(signal.getsignal(number) not in defaults for number in numbers):
-            return nullcontext()
-        return stop_signals(lambda: hub.loop.run_callback_threadsafe(gevent.spawn, self.shutdown))
+    @contextmanager
+    def _shutdown_at_signals(self) -> Iterator[None]:
+        in_main = gevent.getcurrent().parent is None and threading.current_thread() is threading.main_thread()
+        numbers = [number for number, default in _UNHANDLED.items() if in_main and signal.getsignal(number) is default]
+        # The loop's watchers, because these leave room for others: of the script's own gevent.signal_handler().
+        watchers = [gevent.get_hub().loop.signal(number, ref=False) for number in numbers]
+
+        def end() -> None:
+            for watcher in watchers:
+                watcher.stop()
+            self._shutting_down = gevent.spawn(self.shutdown)
+
+        for watcher in watchers:
+            watcher.start(end)
+        try:
+            yield
+        finally:
+            for watcher in watchers:
+                watcher.stop()
+                watcher.close()
+            for number in numbers:
+                signal.signal(number, _UNHANDLED[number])  # which the loop has replaced
 
     def start(self) -> None:
         super().start()
+        self.stopping = False
         self._warn_of_idle_options()
         if self._log_file is not None:
             access_log.addHandler(self._log_file)

@@ -204,14 +204,19 @@ config = Configurator()
 config.include("pyramid_socketio")
 config.add_socketio_context(Chat, "/")
 OWN
-SocketIOServer(("127.0.0.1", 8000), config.make_wsgi_app()).serve_forever()
+server = SocketIOServer(("127.0.0.1", 8000), config.make_wsgi_app())
+SERVE
 print("served")
 """
 
 
+def serving_script(own: str = "", serve: str = "server.serve_forever()") -> str:
+    return SERVES_FOREVER.replace("OWN", own).replace("SERVE", serve)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_script_ends_in_order(run: Any, enter: Any, processes: Any, number: int) -> None:
-    port, output = run(SERVES_FOREVER.replace("OWN", ""), "8000")
+    port, output = run(serving_script(), "8000")
     client = enter(EngineSocket(port))
     (process,) = processes
     process.send_signal(number)
@@ -220,9 +225,30 @@ def test_a_script_ends_in_order(run: Any, enter: Any, processes: Any, number: in
     assert output.read_text().endswith("left: shutdown\nserved\n")
 
 
-def test_a_script_with_handlers_of_its_own_keeps_them(run: Any, processes: Any) -> None:
-    _, output = run(SERVES_FOREVER.replace("OWN", "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))"), "8000")
+def test_a_script_with_a_handler_of_its_own_keeps_it(run: Any, enter: Any, processes: Any) -> None:
+    port, output = run(serving_script("signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))"), "8000")
+    enter(EngineSocket(port))  # it serves
     (process,) = processes
     process.send_signal(signal.SIGTERM)
     assert process.wait(DEADLINE) == 3
     assert "served" not in output.read_text()
+
+
+def test_a_handler_by_gevent_runs_besides(run: Any, enter: Any, processes: Any) -> None:
+    own = "import gevent; gevent.signal_handler(signal.SIGTERM, print, 'own')"
+    port, output = run(serving_script(own), "8000")
+    client = enter(EngineSocket(port))
+    (process,) = processes
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(DEADLINE) == 0
+    assert client.close_code() == 1001
+    lines = output.read_text().splitlines()  # behind warnings of others
+    assert sorted(lines[-3:]) == ["left: shutdown", "own", "served"]
+
+
+def test_a_signal_ends_a_script_that_serves_beside_its_main_part(run: Any, enter: Any, processes: Any) -> None:
+    port, _ = run(serving_script(serve="import gevent; gevent.spawn(server.serve_forever); gevent.sleep(100)"), "8000")
+    enter(EngineSocket(port))
+    (process,) = processes
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(DEADLINE) == -signal.SIGTERM
