@@ -29,7 +29,8 @@ def bytes_of(recorded: dict[str, str]) -> bytes:
 
 @pytest.fixture(params=VECTORS, ids=lambda vector: vector["name"])
 def vector(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return request.param  # type: ignore[no-any-return]
+    chosen: dict[str, Any] = request.param
+    return chosen
 
 
 def policy_of(vector: dict[str, Any]) -> tuple[bytes, bytes]:
