@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 #: Seconds from the handshake of 0.7 to 0.9 to the first transport ("not followed by a transport within 30 s").
 _HANDSHAKE_TIMEOUT: Final = 30.0
 
+#: Seconds for which a client may stay away that has closed the connection of its poll. Those that come again with the
+#: same session do so at once; the others are gone, and most of them do not say so.
+_RETRY_TIMEOUT: Final = 2.0
+
 #: Ends that the client is told in a packet, after which it does not come back; after others it does.
 _TOLD: Final = frozenset({CloseReason.SERVER, CloseReason.PING_TIMEOUT, CloseReason.CONNECT_TIMEOUT})
 
@@ -111,7 +115,15 @@ class ClassicSession(BaseSession):
         if self.connected and self.transport is self._polling:
             self._set_timer(self.revision.engine.CLOSE_TIMEOUT, self._stayed_away)
 
+    def poll_broken(self, answered: bool) -> None:
+        if self.connected and self.transport is self._polling:
+            at_once = self.revision.engine.BROKEN_POLL_IS_THE_END and not answered
+            self._set_timer(0.0 if at_once else _RETRY_TIMEOUT, self._stayed_away)
+
     def _stayed_away(self) -> None:
+        if self._polling.receiving:  # what the client said before it left
+            self._set_timer(_RETRY_TIMEOUT, self._stayed_away)
+            return
         log.info("session %s: no further poll", self.sid[:6])
         self._finish(CloseReason.TRANSPORT_CLOSE)
 

@@ -71,7 +71,8 @@ POST_ANSWER: Final = b"1"
 #: Section 3: client not handshaken; it shall connect anew.
 UNKNOWN_SESSION: Final = b"7:::1+0"
 
-#: Whether a client whose GET breaks off is gone: it may come again with another transport.
+#: Whether a client whose GET breaks off is gone: it may come again at once, with another transport, or because Internet
+#: Explorer's XDomainRequest failed.
 BROKEN_POLL_IS_THE_END: Final = False
 
 #: Section 6, step 3: the first poll is answered with the first packet alone; some clients look at no other.

@@ -76,6 +76,7 @@ class HTTPConnection:
         "address",
         "head",
         "on_abort",
+        "on_leave",
         "server",
         "wire",
     )
@@ -86,6 +87,7 @@ class HTTPConnection:
         self.server = server
         self.address = address
         self.on_abort: Callable[[], None] | None = None
+        self.on_leave: Callable[[], None] | None = None
         self._state = _HEAD
         self._buffer = b""
         self._searched = 0
@@ -166,6 +168,7 @@ class HTTPConnection:
     def _dispatch(self, head: Head) -> None:
         """Express lane or application."""
         self._state = _ANSWER
+        self.on_leave = None
         self._decoder = ChunkedDecoder() if head.chunked else None
         self._left = head.content_length or 0
         if self.body_pending and self.wants_websocket:
@@ -374,8 +377,11 @@ class HTTPConnection:
         if sent is not None:
             sent.set()
         on_abort, self.on_abort = self.on_abort, None
+        on_leave, self.on_leave = self.on_leave, None
         if on_abort is not None:
             on_abort()
+        elif on_leave is not None:
+            on_leave()
 
     def _set_timer(self, delay: float | None, callback: Callable[[], None] | None = None) -> None:
         if self._timer is not None:

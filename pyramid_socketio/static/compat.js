@@ -2,7 +2,8 @@
  * Help for pages of every age. Load it after the script of a Socket.IO client, whichever version that is:
  *
  *   - every client's sockets get `subscribe(channel)` and `unsubscribe(channel)`;
- *   - clients 0.6 and 1.0 over jsonp-polling can say goodbye, and 0.6 is heard after it has connected anew;
+ *   - clients 0.6 to 0.9 over polling, and 1.0 over JSONP, always say goodbye; and 0.6 over jsonp-polling is heard after
+ *     it has connected anew;
  *   - with a client from 1.0 on, `new io.Socket(host, options)` of 0.6 works again.
  *
  * Plain old JavaScript: the browsers that need a client of 0.6 have to read it, too.
@@ -60,28 +61,46 @@
     return target;
   }
 
-  // 0.6 over jsonp-polling has no word for the end, takes the answer to its last poll for the beginning of a session, and
-  // goes on to post with the id of its first one.
+  // 0.6 has no word for the end; this is that of 0.7 to 0.9.
+  function goodbyeOf(transport) {
+    return transport.prepareUrl() + "/?disconnect=1";
+  }
+
+  function say(goodbye) {
+    new Image().src = goodbye; // gets out of a page that is about to go
+  }
+
+  // All that the server sees is a poll that breaks off, and not even that when it has just answered. And a POST that
+  // `disconnect` breaks off stays the one to be waited for.
+  function mendXhr(transport) {
+    var disconnect = transport.disconnect;
+    transport.disconnect = function () {
+      var goodbye = this.sessionid && goodbyeOf(this);
+      disconnect.apply(this, arguments);
+      this.posting = false;
+      if (goodbye) say(goodbye);
+      return this;
+    };
+  }
+
+  // 0.6 over jsonp-polling, besides, takes the answer to its last poll for the beginning of a session, and goes on to post
+  // with the id of its first one.
   function mendJsonp(transport) {
     var disconnect = transport.disconnect, receive = transport._, checkSend = transport.checkSend;
     var post = transport.sendIORequest;
 
-    function goodbye(url) {
-      new Image().src = url; // gets out of a page that is about to go
-    }
-
     transport.disconnect = function () {
-      var url = this.prepareUrl() + "/?disconnect=1"; // the word of 0.7 to 0.9
+      var goodbye = goodbyeOf(this);
       if (this.sessionid && this.posting) {
         this.checkSend = function () { // called when what is being sent has arrived
           if (!this.posting) {
             delete this.checkSend;
-            goodbye(url);
+            say(goodbye);
           }
           checkSend.call(this);
         };
       } else if (this.sessionid) {
-        goodbye(url);
+        say(goodbye);
       }
       if (this.script) this.script.parentNode.removeChild(this.script);
       this.script = null;
@@ -95,6 +114,36 @@
       if (this.form) this.form.action = this.prepareUrl() + "/" + (+new Date) + "/" + this.index;
       return post.apply(this, arguments);
     };
+  }
+
+  // What 0.7 to 0.9 say while a POST is under way waits until that has arrived, and their goodbye, too; but nobody sends it
+  // then: the socket has left the transport.
+  function mendBuffer(socket) {
+    var disconnect = socket.disconnect;
+
+    socket.disconnect = function () {
+      var waits = this.connected && this.open && this.doBuffer, transport = this.transport, sessionid = this.sessionid;
+      disconnect.apply(this, arguments);
+      if (waits) {
+        transport.socket = leaving(this, transport, sessionid, this.buffer);
+        this.buffer = [];
+        this.doBuffer = false;
+      }
+      return this;
+    };
+  }
+
+  // What the transport takes for its socket from now on: it says the last words, and has no part in a new connection.
+  function leaving(socket, transport, sessionid, words) {
+    function Leaving() {
+      this.connected = this.connecting = false;
+      this.sessionid = sessionid;
+      this.setBuffer = function (waits) {
+        if (!waits && words.length) transport.payload(words.splice(0, words.length));
+      };
+    }
+    Leaving.prototype = socket;
+    return new Leaving();
   }
 
   // The JSONP of 1.0 throws its form away when it closes, and then fails to remove the iframe from the next one: it
@@ -112,8 +161,13 @@
 
   if (!io.Manager) {
     give((io.SocketNamespace || io.Socket).prototype); // 0.7 to 0.9, or 0.6
-    var jsonp = !io.SocketNamespace && io.Transport["jsonp-polling"]; // 0.5 has none
-    if (jsonp) mendJsonp(jsonp.prototype);
+    if (io.SocketNamespace) {
+      mendBuffer(io.Socket.prototype);
+    } else {
+      mendXhr(io.Transport["xhr-polling"].prototype);
+      var jsonp = io.Transport["jsonp-polling"]; // 0.5 has none
+      if (jsonp) mendJsonp(jsonp.prototype);
+    }
     return;
   }
 

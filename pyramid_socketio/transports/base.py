@@ -131,6 +131,9 @@ class Exchange(Protocol):
     head: Head
     #: Called once, in the hub, when the request is lost before its answer; ``None`` for "nobody cares".
     on_abort: Callable[[], None] | None
+    #: Called once, in the hub, when the client closes the connection after the answer and before another request;
+    #: ``None`` for "nobody cares". To be set before :meth:`respond`.
+    on_leave: Callable[[], None] | None
 
     @property
     def wants_websocket(self) -> bool:

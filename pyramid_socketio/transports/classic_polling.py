@@ -52,6 +52,9 @@ class PollingCallbacks(SessionCallbacks, Protocol):
     def poll_ended(self) -> None:
         """No GET waits any more."""
 
+    def poll_broken(self, answered: bool) -> None:
+        """The client closed the connection of its GET, or the network did; ``answered``: after the answer was sent."""
+
 
 class ClassicPollingTransport(PollingTransport):
     """The polling side of a session of such a client; it lasts as long as the session, whatever else carries it.
@@ -98,8 +101,12 @@ class ClassicPollingTransport(PollingTransport):
         return queue
 
     def _answer_poll(self, packets: list[bytes]) -> None:
-        super()._answer_poll(packets or [self._packet(NOOP)])
+        poll = self._poll
+        assert poll is not None
+        # Who breaks a GET off just now does so before the answer is there.
+        poll.on_leave = self._left
         self._session.poll_ended()
+        super()._answer_poll(packets or [self._packet(NOOP)])
 
     def wrap(self, packets: list[bytes], headers: Headers) -> tuple[Headers, bytes]:
         engine = self._revision.engine
@@ -109,6 +116,11 @@ class ClassicPollingTransport(PollingTransport):
         return script_headers(headers), engine.encode_poll_script(self._callback, body.decode())
 
     # Receiving
+
+    @property
+    def receiving(self) -> bool:
+        """Whether a POST is on its way."""
+        return self._post is not None and self._held is None
 
     def poll(self, exchange: Exchange, headers: Headers, name: str, callback: str | None) -> None:
         """A GET; one that waits already is answered with a noop.
@@ -143,10 +155,11 @@ class ClassicPollingTransport(PollingTransport):
 
     def _poll_aborted(self) -> None:
         self._poll = None
-        if self._revision.engine.BROKEN_POLL_IS_THE_END:
-            self._drop(CloseReason.TRANSPORT_CLOSE)
-        else:
-            self._session.poll_ended()
+        self._session.poll_broken(answered=False)
+
+    def _left(self) -> None:
+        if self._poll is None:
+            self._session.poll_broken(answered=True)
 
     # The end
 
@@ -187,6 +200,8 @@ class _Nobody:
     def poll_began(self) -> None: ...
 
     def poll_ended(self) -> None: ...
+
+    def poll_broken(self, answered: bool) -> None: ...
 
 
 _NOBODY: Final = _Nobody()

@@ -143,6 +143,20 @@ class TestPolling:
             client.gets.reset()
             assert wait_for(lambda: ENDED) == ["transport close"]
 
+    def test_a_client_that_leaves_while_it_is_answered(self, server: ThreadServer, kind: Any) -> None:
+        """Unlike one whose poll breaks off it may come again, on another connection."""
+        with kind(server.port) as client:
+            client.post("x")
+            assert client.poll() == ["re:x"]
+            client.gets.close()
+            client.gets = Connection(server.port)
+            client.post("y")
+            assert client.poll() == ["re:y"]
+            since = time.monotonic()
+            client.gets.close()
+            assert wait_for(lambda: ENDED) == ["transport close"]
+            assert 1.5 < time.monotonic() - since < 7
+
     def test_overlapping_polls(self, server: ThreadServer, kind: Any) -> None:
         with kind(server.port) as client, Connection(server.port) as newer:
             client.start_poll()

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from pyramid_socketio import classic_session
 from pyramid_socketio.protocol import payload_v1
 from tests.conftest import wait_for
 from tests.functional.browsers import Hixie, Keys
 from tests.functional.classic import JSONP09, Polling09, Socket09, handshake
 from tests.functional.classic_app import ENDED, application, for_one_test
-from tests.functional.raw import Connection, WebSocket, request
+from tests.functional.raw import Connection, WebSocket, encode_request, request
 from tests.functional.serving import ThreadServer
 
 
@@ -97,6 +98,56 @@ class TestPolling:
             assert client.receive() == ["3:::re:x"]
             assert ENDED == []
 
+    def test_a_client_that_breaks_its_poll_off_and_does_not_come_again(self, server: ThreadServer, kind: Any) -> None:
+        with kind(server.port).open() as client:
+            client.start_poll()
+            assert client.gets.is_silent(0.05)
+            since = time.monotonic()
+            client.gets.reset()
+            assert wait_for(lambda: ENDED) == ["transport close"]
+            assert 1.5 < time.monotonic() - since < 7
+            wait_for(server.has_settled)
+
+    def test_a_client_that_leaves_while_it_is_answered(self, server: ThreadServer, kind: Any) -> None:
+        with kind(server.port).open() as client:
+            client.post("3:::x")
+            assert client.poll() == ["3:::re:x"]
+            since = time.monotonic()
+            client.gets.close()
+            assert wait_for(lambda: ENDED) == ["transport close"]
+            assert 1.5 < time.monotonic() - since < 7
+            wait_for(server.has_settled)
+
+    def test_a_connection_for_each_poll(self, server: ThreadServer, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who closes it after each answer has not left."""
+        with kind(server.port).open() as client:
+            client.gets.close()
+            client.gets = Connection(server.port)
+            client.post("3:::x")
+            assert client.poll() == ["3:::re:x"]
+            # Also where the next poll is there before the connection of the last one is closed.
+            monkeypatch.setattr(classic_session, "_RETRY_TIMEOUT", 0.05)
+            before, client.gets = client.gets, Connection(server.port)
+            client.start_poll()
+            assert client.gets.is_silent(0.05)
+            before.close()
+            assert client.gets.is_silent(0.3)
+            client.post("3:::x")
+            assert client.finish_poll() == ["3:::re:x"]
+            assert ENDED == []
+
+    def test_a_connection_that_another_request_came_on(
+        self, server: ThreadServer, kind: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A browser has several for a host, and takes any: the end of this one says nothing about the polls."""
+        monkeypatch.setattr(classic_session, "_RETRY_TIMEOUT", 0.05)
+        with kind(server.port).open() as client:
+            assert client.gets.request("GET", "/page").status == 404
+            client.gets.close()
+            assert client.posts.is_silent(0.3)
+            assert ENDED == []
+            client.gets = Connection(server.port)
+
     def test_no_heartbeats(self, server: ThreadServer, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         with ThreadServer(application(ping_interval="0.05", ping_timeout="0.05")) as short:
             with kind(short.port).open() as client:
@@ -135,6 +186,22 @@ class TestPolling:
                 client.post(*["3:::x"] * 5)
                 assert client.try_post("\ufffd3\ufffd2::".encode() * 6).status == 400
                 assert client.poll()[-1] == "7:::1+0"
+
+
+def test_what_is_said_before_the_poll_breaks_off(server: ThreadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session ends when it has arrived."""
+    monkeypatch.setattr(classic_session, "_RETRY_TIMEOUT", 0.05)
+    with Polling09(server.port).open() as client:
+        words = encode_request("POST", client.post_path, {"Content-Type": "text/plain;charset=UTF-8"}, b"3:::words")
+        client.start_poll()
+        assert client.gets.is_silent(0.05)
+        client.posts.send(words[:-3])
+        client.gets.reset()
+        assert client.posts.is_silent(0.3)
+        assert ENDED == []
+        client.posts.send(words[-3:])
+        assert client.posts.response().body == b"1"
+        assert wait_for(lambda: ENDED) == ["transport close"]
 
 
 class TestTransportsChange:

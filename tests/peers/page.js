@@ -88,19 +88,19 @@ function peer(io, version, record) {
       socket.disconnect();
     },
 
-    // With the same socket, which clients before 0.7 can.
+    // With the same socket, which clients before 1.0 can.
     again() {
-      socket.connect();
+      (socket.socket || socket).connect();
     },
 
     // Nothing gets in between.
-    sendAndDisconnect(value) {
-      this.send(value);
+    sendAndDisconnect(...values) {
+      values.forEach((value) => this.send(value));
       this.disconnect();
     },
 
-    disconnectAndAgain() {
-      this.disconnect();
+    sendAndDisconnectAndAgain(...values) {
+      this.sendAndDisconnect(...values);
       this.again();
     },
   };

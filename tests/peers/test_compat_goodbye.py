@@ -1,0 +1,111 @@
+"""What ``compat.js`` mends of the goodbyes of 0.6 to 0.9 over polling, in Chromium; of 1.0.6 see ``test_matrix.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.conftest import wait_for
+from tests.functional.raw import request
+from tests.peers.oldclients import Client, NodeClients, PageClients
+
+if TYPE_CHECKING:
+    from tests.conftest import ServerProcess
+
+pytestmark = [pytest.mark.peer, pytest.mark.browser]
+
+CLIENTS = [
+    (version, transport)
+    for version in ("0.6.18", "0.7.11", "0.8.7", "0.9.17")
+    for transport in ("xhr-polling", "jsonp-polling")
+]
+
+
+@pytest.fixture(scope="module")
+def url(start_server: Callable[..., ServerProcess]) -> str:
+    return start_server("oldclients_app").url
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageClients]:
+    with closing(PageClients(tmp_path_factory.mktemp("chromium"))) as pages:
+        yield pages
+
+
+@pytest.fixture
+def today(url: str) -> Iterator[Client]:
+    with closing(NodeClients()) as nodes:
+        client = nodes.start("4.8.4", "websocket", url)
+        client.wait_for(lambda entry: entry.kind == "connect")
+        yield client
+
+
+def name_of(client: Client) -> str:
+    return f"{client.version} over {client.transport}"
+
+
+def said(value: Any) -> dict[str, Any]:
+    return {"type": "said", "value": value}
+
+
+def saying(*values: str) -> list[dict[str, Any]]:
+    return [{"type": "say", "value": value} for value in values]
+
+
+def say(client: Client, value: str) -> None:
+    """Say it, with the name that the end is to be told for, and wait for the answer."""
+    client.send({"type": "name", "value": name_of(client)})
+    client.send(*saying(value))
+    client.hears("message", said(value))
+
+
+def ends(client: Client, url: str) -> int:
+    """How many sessions of the client the server has seen end, all of them for a good reason."""
+    port = urlsplit(url).port
+    assert port is not None
+    reasons = [reason for name, reason in request(port, "GET", "/peers/ended").json if name == name_of(client)]
+    # What 0.6 breaks off may be there before its goodbye.
+    broken = {"transport close", "transport error"} if name_of(client) == "0.6.18 over xhr-polling" else set()
+    assert set(reasons) <= {"client"} | broken
+    return len(reasons)
+
+
+def connects(client: Client) -> int:
+    return sum(entry.kind == "connect" for entry in client.heard())
+
+
+@pytest.mark.parametrize(("version", "transport"), CLIENTS)
+def test_the_same_socket_leaves_and_comes_back(
+    pages: PageClients, today: Client, url: str, version: str, transport: str
+) -> None:
+    old = pages.start(version, transport, url, compat=True)
+    try:
+        old.wait_for(lambda entry: entry.kind == "connect")
+        say(old, "first")
+        old.run("sendAndDisconnectAndAgain")
+        wait_for(lambda: connects(old) == 2)
+        wait_for(lambda: ends(old, url) == 1)
+        say(old, "heard after it came back")
+        # What was said before the goodbye arrives before it, also what had to wait for the end of a POST; but 0.6 throws
+        # that away, and breaks the POST off.
+        old.run("sendAndDisconnect", *saying("last", "words"))
+        if version != "0.6.18":
+            today.hears("message", said("last"))
+            today.hears("message", said("words"))
+        wait_for(lambda: ends(old, url) == 2)
+        old.run("again")
+        wait_for(lambda: connects(old) == 3)
+        say(old, "and again")
+        # The goodbye to the session before is not one to that which follows at once.
+        old.run("sendAndDisconnectAndAgain", *saying("more", "words"))
+        wait_for(lambda: connects(old) == 4)
+        wait_for(lambda: ends(old, url) == 3)
+        say(old, "and still there")
+        assert ends(old, url) == 3
+        assert not [entry for entry in old.heard() if entry.kind == "error"]
+    finally:
+        pages.close_clients()
