@@ -27,6 +27,9 @@ _HANDSHAKE_TIMEOUT: Final = 30.0
 #: same session do so at once; the others are gone, and most of them do not say so.
 _RETRY_TIMEOUT: Final = 2.0
 
+#: Seconds after a POST in which the next one may follow.
+_LAST_WORDS: Final = 1.0
+
 #: Ends that the client is told in a packet, after which it does not come back; after others it does.
 _TOLD: Final = frozenset({CloseReason.SERVER, CloseReason.PING_TIMEOUT, CloseReason.CONNECT_TIMEOUT})
 
@@ -115,15 +118,18 @@ class ClassicSession(BaseSession):
         if self.connected and self.transport is self._polling:
             self._set_timer(self.revision.engine.CLOSE_TIMEOUT, self._stayed_away)
 
-    def poll_broken(self, answered: bool) -> None:
+    def poll_broken(self) -> None:
         if self.connected and self.transport is self._polling:
-            at_once = self.revision.engine.BROKEN_POLL_IS_THE_END and not answered
-            self._set_timer(0.0 if at_once else _RETRY_TIMEOUT, self._stayed_away)
+            self._set_timer(_RETRY_TIMEOUT, self._left)
+
+    def _left(self) -> None:
+        polling = self._polling
+        if polling.receiving or monotonic() - polling.posted < _LAST_WORDS:
+            self.poll_ended()  # it may have more to say
+        else:
+            self._stayed_away()
 
     def _stayed_away(self) -> None:
-        if self._polling.receiving:  # what the client said before it left
-            self._set_timer(_RETRY_TIMEOUT, self._stayed_away)
-            return
         log.info("session %s: no further poll", self.sid[:6])
         self._finish(CloseReason.TRANSPORT_CLOSE)
 

@@ -71,15 +71,19 @@
   }
 
   // All that the server sees is a poll that breaks off, and not even that when it has just answered. And a POST that
-  // `disconnect` breaks off stays the one to be waited for.
+  // breaks off with it stays the one to be waited for.
   function mendXhr(transport) {
-    var disconnect = transport.disconnect;
+    var disconnect = transport.disconnect, onDisconnect = transport.onDisconnect;
+
     transport.disconnect = function () {
       var goodbye = this.sessionid && goodbyeOf(this);
       disconnect.apply(this, arguments);
-      this.posting = false;
       if (goodbye) say(goodbye);
       return this;
+    };
+    transport.onDisconnect = function () {
+      this.posting = false;
+      return onDisconnect.apply(this, arguments);
     };
   }
 
@@ -119,17 +123,24 @@
   // What 0.7 to 0.9 say while a POST is under way waits until that has arrived, and their goodbye, too; but nobody sends it
   // then: the socket has left the transport.
   function mendBuffer(socket) {
-    var disconnect = socket.disconnect;
+    var disconnect = socket.disconnect, onError = socket.onError;
 
     socket.disconnect = function () {
       var waits = this.connected && this.open && this.doBuffer, transport = this.transport, sessionid = this.sessionid;
+      var count = this.buffer.length;
       disconnect.apply(this, arguments);
-      if (waits) {
-        transport.socket = leaving(this, transport, sessionid, this.buffer);
-        this.buffer = [];
+      if (waits && this._unknown) { // to the server: the next session is told what waits, but the goodbye
+        this.buffer.splice(count, 1);
+      } else if (waits) {
+        transport.socket = leaving(this, transport, sessionid, this.buffer.splice(0, count + 1));
         this.doBuffer = false;
       }
       return this;
+    };
+    socket.onError = function (error) {
+      this._unknown = error && error.advice === "reconnect";
+      onError.apply(this, arguments);
+      this._unknown = false;
     };
   }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from ..errors import BadRequest, CloseReason, PacketError
@@ -52,8 +54,8 @@ class PollingCallbacks(SessionCallbacks, Protocol):
     def poll_ended(self) -> None:
         """No GET waits any more."""
 
-    def poll_broken(self, answered: bool) -> None:
-        """The client closed the connection of its GET, or the network did; ``answered``: after the answer was sent."""
+    def poll_broken(self) -> None:
+        """No GET waits any more, and the connection of the last one is closed: the client is probably gone."""
 
 
 class ClassicPollingTransport(PollingTransport):
@@ -62,7 +64,7 @@ class ClassicPollingTransport(PollingTransport):
     A GET is held until there is something to send; how long at most is the session's to say.
     """
 
-    __slots__ = ("_alone", "_callback", "_form", "name")
+    __slots__ = ("_alone", "_callback", "_ended_polls", "_form", "_keeps", "_may_break", "name", "posted")
 
     _session: PollingCallbacks
 
@@ -75,6 +77,14 @@ class ClassicPollingTransport(PollingTransport):
         self._form = False
         #: Whether the next answer has to carry one packet only.
         self._alone: bool = revision.engine.FIRST_PACKET_ALONE
+        #: When the last POST was answered.
+        self.posted = 0.0
+        self._ended_polls = 0
+        #: Whether the client has broken a GET off before, and come again.
+        self._may_break = False
+        #: Whether it keeps a connection from one poll to the next; ``None``: not known yet. There are proxies that close
+        #: theirs behind each answer, while the client may still be reading that.
+        self._keeps: bool | None = None
 
     # Sending
 
@@ -103,8 +113,9 @@ class ClassicPollingTransport(PollingTransport):
     def _answer_poll(self, packets: list[bytes]) -> None:
         poll = self._poll
         assert poll is not None
-        # Who breaks a GET off just now does so before the answer is there.
-        poll.on_leave = self._left
+        self._ended_polls += 1
+        # Who breaks the GET off just now does so before the answer is there.
+        poll.on_leave = partial(self._left, self._ended_polls)
         self._session.poll_ended()
         super()._answer_poll(packets or [self._packet(NOOP)])
 
@@ -119,8 +130,8 @@ class ClassicPollingTransport(PollingTransport):
 
     @property
     def receiving(self) -> bool:
-        """Whether a POST is on its way."""
-        return self._post is not None and self._held is None
+        """Whether a POST has not been answered."""
+        return self._post is not None
 
     def poll(self, exchange: Exchange, headers: Headers, name: str, callback: str | None) -> None:
         """A GET; one that waits already is answered with a noop.
@@ -135,6 +146,8 @@ class ClassicPollingTransport(PollingTransport):
         self._poll = exchange
         self._poll_headers = headers
         exchange.on_abort = self._poll_aborted
+        if self._keeps is None and self._ended_polls:
+            self._keeps = True
         self._session.poll_began()
         if self._queue and not self._flushing:
             self._flush()
@@ -147,6 +160,7 @@ class ClassicPollingTransport(PollingTransport):
     def _answer_post(self, exchange: Exchange, headers: Headers) -> None:
         answer: bytes = self._revision.engine.POST_ANSWER
         exchange.respond(200, [_TEXT, *headers, NO_STORE], answer)
+        self.posted = monotonic()
 
     def _decode(self, body: bytes, binary: bool) -> list[EnginePacket | PacketError]:
         if self._form:
@@ -155,11 +169,21 @@ class ClassicPollingTransport(PollingTransport):
 
     def _poll_aborted(self) -> None:
         self._poll = None
-        self._session.poll_broken(answered=False)
+        self._ended_polls += 1
+        if self._revision.engine.BROKEN_POLL_IS_THE_END:
+            self._drop(CloseReason.TRANSPORT_CLOSE)
+        elif self._may_break:
+            self._session.poll_ended()
+        else:
+            self._may_break = True
+            self._session.poll_broken()
 
-    def _left(self) -> None:
-        if self._poll is None:
-            self._session.poll_broken(answered=True)
+    def _left(self, ended_polls: int) -> None:
+        """The connection of an answered GET is closed."""
+        if ended_polls == self._ended_polls:  # else a browser has closed one that it did not need any more
+            believed, self._keeps = self._keeps, False
+            if believed and self._poll is None:
+                self._session.poll_broken()
 
     # The end
 
@@ -201,7 +225,7 @@ class _Nobody:
 
     def poll_ended(self) -> None: ...
 
-    def poll_broken(self, answered: bool) -> None: ...
+    def poll_broken(self) -> None: ...
 
 
 _NOBODY: Final = _Nobody()

@@ -118,15 +118,44 @@ class TestPolling:
             assert 1.5 < time.monotonic() - since < 7
             wait_for(server.has_settled)
 
-    def test_a_connection_for_each_poll(self, server: ThreadServer, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Who closes it after each answer has not left."""
+    def test_a_client_may_break_its_polls_off(
+        self, server: ThreadServer, kind: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who has come again after one gets the usual time after the next."""
         with kind(server.port).open() as client:
-            client.gets.close()
+            client.start_poll()
+            assert client.gets.is_silent(0.05)
+            client.gets.reset()
             client.gets = Connection(server.port)
             client.post("3:::x")
-            assert client.poll() == ["3:::re:x"]
-            # Also where the next poll is there before the connection of the last one is closed.
+            assert client.receive() == ["3:::re:x"]
             monkeypatch.setattr(classic_session, "_RETRY_TIMEOUT", 0.05)
+            client.start_poll()
+            assert client.gets.is_silent(0.05)
+            client.gets.reset()
+            assert client.posts.is_silent(0.3)
+            assert ENDED == []
+            client.gets = Connection(server.port)
+
+    def test_a_connection_for_each_poll(self, server: ThreadServer, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As proxies have them, which close it while the client is still reading."""
+        monkeypatch.setattr(classic_session, "_RETRY_TIMEOUT", 0.05)
+        with kind(server.port).open() as client:
+            for _ in range(3):
+                client.gets.close()
+                client.gets = Connection(server.port)
+                client.post("3:::x")
+                assert client.poll() == ["3:::re:x"]
+                assert client.posts.is_silent(0.2)
+            assert ENDED == []
+
+    def test_a_connection_that_is_closed_when_the_next_poll_is_there(
+        self, server: ThreadServer, kind: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(classic_session, "_RETRY_TIMEOUT", 0.05)
+        with kind(server.port).open() as client:
+            client.post("3:::x")
+            assert client.poll() == ["3:::re:x"]
             before, client.gets = client.gets, Connection(server.port)
             client.start_poll()
             assert client.gets.is_silent(0.05)
@@ -189,7 +218,7 @@ class TestPolling:
 
 
 def test_what_is_said_before_the_poll_breaks_off(server: ThreadServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The session ends when it has arrived."""
+    """It may take long to arrive, and there may be more behind it."""
     monkeypatch.setattr(classic_session, "_RETRY_TIMEOUT", 0.05)
     with Polling09(server.port).open() as client:
         words = encode_request("POST", client.post_path, {"Content-Type": "text/plain;charset=UTF-8"}, b"3:::words")
@@ -198,10 +227,22 @@ def test_what_is_said_before_the_poll_breaks_off(server: ThreadServer, monkeypat
         client.posts.send(words[:-3])
         client.gets.reset()
         assert client.posts.is_silent(0.3)
-        assert ENDED == []
         client.posts.send(words[-3:])
         assert client.posts.response().body == b"1"
-        assert wait_for(lambda: ENDED) == ["transport close"]
+        client.post("0::")
+        assert wait_for(lambda: ENDED) == ["client"]
+
+
+def test_what_follows_a_post_after_the_poll_broke_off(server: ThreadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classic_session, "_RETRY_TIMEOUT", 0.05)
+    monkeypatch.setattr(classic_session, "_LAST_WORDS", 60.0)
+    with Polling09(server.port).open() as client:
+        client.start_poll()
+        client.post("3:::words")
+        client.gets.reset()
+        assert client.posts.is_silent(0.3)
+        client.post("0::")
+        assert wait_for(lambda: ENDED) == ["client"]
 
 
 class TestTransportsChange:

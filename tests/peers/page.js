@@ -103,6 +103,34 @@ function peer(io, version, record) {
       this.sendAndDisconnect(...values);
       this.again();
     },
+
+    sendWhenDisconnected(value) {
+      listen("disconnect", () => this.send(value));
+    },
+
+    // A time-out of the transport, which 0.6 has.
+    sendAndLoseConnection(value) {
+      this.send(value);
+      socket.transport.onTimeout();
+    },
+
+    // From now on POSTs of XMLHttpRequest wait until releasePosts().
+    holdPosts() {
+      const { open, send } = XMLHttpRequest.prototype;
+      const held = [];
+      XMLHttpRequest.prototype.open = function (method, ...rest) {
+        this.waits = method === "POST";
+        return open.call(this, method, ...rest);
+      };
+      XMLHttpRequest.prototype.send = function (body) {
+        if (this.waits) held.push(() => send.call(this, body));
+        else send.call(this, body);
+      };
+      this.releasePosts = () => {
+        Object.assign(XMLHttpRequest.prototype, { open, send });
+        held.forEach((release) => release());
+      };
+    },
   };
 }
 

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.apps import oldclients_app
 from tests.conftest import wait_for
 from tests.functional.raw import request
+from tests.functional.serving import ThreadServer
 from tests.peers.oldclients import Client, NodeClients, PageClients
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ def today(url: str) -> Iterator[Client]:
 
 
 def name_of(client: Client) -> str:
-    return f"{client.version} over {client.transport}"
+    """Its own, while it lives."""
+    return f"{client} {id(client)}"
 
 
 def said(value: Any) -> dict[str, Any]:
@@ -69,7 +72,11 @@ def ends(client: Client, url: str) -> int:
     assert port is not None
     reasons = [reason for name, reason in request(port, "GET", "/peers/ended").json if name == name_of(client)]
     # What 0.6 breaks off may be there before its goodbye.
-    broken = {"transport close", "transport error"} if name_of(client) == "0.6.18 over xhr-polling" else set()
+    broken = (
+        {"transport close", "transport error"}
+        if (client.version, client.transport) == ("0.6.18", "xhr-polling")
+        else set()
+    )
     assert set(reasons) <= {"client"} | broken
     return len(reasons)
 
@@ -109,3 +116,51 @@ def test_the_same_socket_leaves_and_comes_back(
         assert not [entry for entry in old.heard() if entry.kind == "error"]
     finally:
         pages.close_clients()
+
+
+def test_what_is_said_on_disconnect_is_for_the_next_session(pages: PageClients, today: Client, url: str) -> None:
+    old = pages.start("0.9.17", "xhr-polling", url, compat=True)
+    try:
+        old.wait_for(lambda entry: entry.kind == "connect")
+        say(old, "first")
+        old.run("sendWhenDisconnected", *saying("from the listener"))
+        old.run("sendAndDisconnect", *saying("last", "words"))
+        today.hears("message", said("words"))
+        wait_for(lambda: ends(old, url) == 1)
+        old.run("again")
+        today.hears("message", said("from the listener"))
+        say(old, "and still there")
+        assert ends(old, url) == 1
+    finally:
+        pages.close_clients()
+
+
+def test_06_is_heard_after_its_connection_was_lost(pages: PageClients, url: str) -> None:
+    old = pages.start("0.6.18", "xhr-polling", url, reconnect=True, compat=True)
+    try:
+        old.wait_for(lambda entry: entry.kind == "connect")
+        old.run("sendAndLoseConnection", *saying("into the void"))
+        wait_for(lambda: connects(old) == 2)
+        say(old, "back")
+    finally:
+        pages.close_clients()
+
+
+def test_what_waits_when_the_server_has_forgotten_the_session(pages: PageClients) -> None:
+    """The next session gets it, and no goodbye."""
+    with ThreadServer(oldclients_app.main({})) as server:
+        old = pages.start("0.9.17", "xhr-polling", f"http://127.0.0.1:{server.port}", reconnect=True, compat=True)
+        try:
+            old.wait_for(lambda entry: entry.kind == "connect")
+            (session,) = server.sessions.values()
+            old.run("holdPosts")
+            for message in saying("held", "waits", "waits, too"):
+                old.send(message)
+            server.call(lambda: session.gone(session.transport, "transport close"))
+            wait_for(lambda: server.sessions and session.sid not in server.sessions)
+            old.run("releasePosts")
+            old.hears("message", said("waits"))
+            old.hears("message", said("waits, too"))
+            assert len(server.sessions) == 1
+        finally:
+            pages.close_clients()
