@@ -215,7 +215,7 @@ class Classic:
         # After it has connected anew, jsonp-polling of 0.6 goes on to post with its first session id (section 5.2).
         if environ["REQUEST_METHOD"] == "POST" and (packet is not None or request.transport == "jsonp-polling"):
             return Answer(200, [_TEXT, *cors], revision.engine.POST_ANSWER)
-        if not request.transport:
+        if not request.transport or "disconnect" in query:
             return Answer(200, [_TEXT, *cors], b"")
         if packet is None:
             return Answer(404, [_TEXT, *cors], b"Session ID unknown")

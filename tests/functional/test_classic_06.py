@@ -143,6 +143,15 @@ class TestPolling:
             client.gets.reset()
             assert wait_for(lambda: ENDED) == ["transport close"]
 
+    def test_a_goodbye_that_comes_too_late(self, server: ThreadServer, kind: Any) -> None:
+        """That of ``compat.js``; a page shows every other answer as an error."""
+        with kind(server.port) as client:
+            for _ in range(2):
+                name = client.get_path.split("/")[2]
+                goodbye = client.posts.request("GET", f"/socket.io/{name}/{client.sid}/?disconnect=1")
+                assert (goodbye.status, goodbye.body) == (200, b"")
+                assert wait_for(lambda: ENDED) == ["client"]
+
     def test_a_client_that_leaves_while_it_is_answered(self, server: ThreadServer, kind: Any) -> None:
         with kind(server.port) as client:
             for _ in range(2):
