@@ -120,7 +120,7 @@ class Classic:
         settings = self._settings
         revision = request.revision
         if revision is None or revision.name not in settings.revisions:
-            asked = "that protocol" if revision is None else f"revision {revision.name}"
+            asked = "that protocol" if revision is None else str(revision)
             raise UnsupportedRevision(f"{asked} is not one of socketio.revisions = {' '.join(settings.revisions)}")
         if request.transport and (
             request.transport not in settings.transports or request.transport not in revision.engine.TRANSPORTS

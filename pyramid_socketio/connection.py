@@ -258,7 +258,14 @@ class Connection:
             packet = encode(namespace, refused.message)
         self.send(packet)
         if namespace == "/" and revision.main_is_connection:
-            self.session.close(CloseReason.SERVER)
+            self.joined()  # nothing more is waited for
+            if revision.refusal_delay:
+                self._timer = self.owner.timers.schedule(revision.refusal_delay, self._end_refused)
+            else:
+                self._end_refused()
+
+    def _end_refused(self) -> None:
+        self.session.close(CloseReason.SERVER)
 
     def pause(self) -> None:
         """The inbox of a socket is full: nothing more is read until none is."""

@@ -517,7 +517,10 @@ class SocketIOContext:
                 name = kind
             elif "message" not in self._handlers:
                 if type(msg) is not dict:
-                    return self.error("bad_request", "Your message needs to be JSON-formatted")
+                    return self.error(
+                        "bad_request",
+                        "Your message needs to be JSON-formatted: send an object, or handle it with msg_message",
+                    )
                 return self.error("bad_request", f"You need a '{self._in_type}' attribute in your message")
         elif type(name) is not str:
             return self.error("bad_request", "The name of an event is a text")

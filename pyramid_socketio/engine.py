@@ -24,7 +24,7 @@ from .handshake import UPGRADE_KEY, Answer, kept_environ, parse_query
 from .interfaces import CONNECTION
 from .origins import check_origin, check_script, cors_headers, preflight_headers
 from .protocol.http import Head, encode_head, escape
-from .protocol.paths import recognise
+from .protocol.paths import ClassicRequest, recognise
 from .protocol.revisions import Revision, by_query
 from .protocol.websocket import TEXT, HandshakeRefused, check_handshake, encode_close, encode_frame
 from .session import BaseSession, Session, SessionListener
@@ -61,6 +61,7 @@ class Engine:
         self.timers = timers
         self.sessions: dict[str, BaseSession] = {}
         self._classic = Classic(self)
+        self._resource = f"/{settings.resource}/"
         #: How many of the sessions are of classic clients; mostly none, and then no path has to be read.
         self._classic_sessions = 0
         #: Where sessions were opened; only the first few, because clients may choose among many.
@@ -85,7 +86,7 @@ class Engine:
         try:
             query = parse_query(environ.get("QUERY_STRING", ""))
             if "transport" not in query and "EIO" not in query:
-                request = recognise(exchange.head.path)
+                request = self._classic_request(exchange.head.path)
                 if request is not None:
                     return self._classic.answer(request, query, environ, exchange, hint)
             transport = self._transport(query, websocket)
@@ -122,6 +123,11 @@ class Engine:
             log.log(level, "refused %s of %s: %s", escape(exchange.head.path), peer, escape(str(error)))
             return self._error(error, websocket, cors)
 
+    def _classic_request(self, path: str) -> ClassicRequest | None:
+        """What a classic client asks for; what stands before the resource is the application's, whatever its name."""
+        _, found, rest = path.partition(self._resource)
+        return recognise(f"/{rest}" if found else path)
+
     def refusal(self, cors: list[tuple[str, str]]) -> Answer | None:
         """The answer to a handshake while no client can be taken."""
         if not self.closing and len(self.sessions) < self.settings.max_sessions:
@@ -133,7 +139,7 @@ class Engine:
     def _transport(self, query: Mapping[str, str], websocket: bool) -> str:
         transport = query.get("transport", "")
         if transport not in _TRANSPORTS or transport not in self.settings.transports:
-            served = " ".join(name for name in _TRANSPORTS if name in self.settings.transports)
+            served = " ".join(self.settings.transports)
             revision = by_query(query)
             of = f" of revision {revision.name}" if revision else ""
             refusal = RefusedTransport if transport in _TRANSPORTS else UnknownTransport
@@ -146,7 +152,7 @@ class Engine:
 
     def _served(self, revision: Revision | None, query: Mapping[str, str]) -> Revision:
         if revision is None or revision.name not in self.settings.revisions:
-            asked = f"EIO={query.get('EIO', '')[:20]}" if revision is None else f"revision {revision.name}"
+            asked = f"EIO={query.get('EIO', '')[:20]}" if revision is None else str(revision)
             served = " ".join(self.settings.revisions)
             raise UnsupportedRevision(f"{asked} is not one of socketio.revisions = {served}")
         return revision
@@ -260,7 +266,7 @@ class Engine:
             if query.get("sid") in self.sessions:
                 self._handle(exchange, head, scheme, query)
                 return True
-        request = recognise(head.path) if self._classic_sessions else None
+        request = self._classic_request(head.path) if self._classic_sessions else None
         session = self.sessions.get(request.sid) if request is not None else None
         if request is None or session is None:
             return False

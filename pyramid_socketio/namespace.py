@@ -410,6 +410,9 @@ class NamespaceSocket:
         encode = self.engine_session.revision.socket.encode_ack
         try:
             packets = encode(self.namespace, id, answer or [], getattr(context, "json_default", None))
+        except NotCarried as error:
+            self.connection.owner.not_carried(self.engine_session.revision, event, error)
+            packets = encode(self.namespace, id, [{"type": "error", "error": "not_carried", "msg": str(error)}])
         except FAILURES as error:
             assert context is not None
             what = f"the acknowledgement of {escape(repr(event), 100)}"

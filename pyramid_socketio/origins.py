@@ -57,7 +57,10 @@ def check_origin(settings: Settings, origin: str | None, scheme: str, host: str)
     for allowed in settings.allowed_origins:
         if allowed == "*" or allowed == asked or (parts is not None and parts == _parts(allowed)):
             return True
-    raise Forbidden(f"origin {origin} is neither the server's own ({scheme}://{host}) nor in socketio.allowed_origins")
+    raise Forbidden(
+        f"origin {origin} is neither the server's own ({scheme}://{host}) nor in socketio.allowed_origins;"
+        " a proxy in front has to pass the Host header on"
+    )
 
 
 def check_script(settings: Settings, headers: Mapping[str, str], scheme: str, host: str) -> None:

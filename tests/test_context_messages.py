@@ -72,7 +72,11 @@ def test_a_type_that_is_no_text(kind: Any) -> None:
 @pytest.mark.parametrize("args", [[], [{}, {}], [[1]], ["text"], [1], [None], [b"bytes"]])
 def test_a_message_that_is_no_dict(args: list[Any]) -> None:
     context, socket = connected(Chat)
-    told = {"type": "error", "error": "bad_request", "msg": "Your message needs to be JSON-formatted"}
+    told = {
+        "type": "error",
+        "error": "bad_request",
+        "msg": "Your message needs to be JSON-formatted: send an object, or handle it with msg_message",
+    }
     assert context.handle_event(["message", *args], True) == [told]
     assert context.handle_event(["message", {"text": "no type"}], False) is None
     assert socket.sent[1][1]["error"] == "bad_request"

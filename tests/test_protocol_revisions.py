@@ -25,7 +25,8 @@ def test_a_revision_is_whole(revision: Revision) -> None:
 
 
 def test_clients_3_and_4() -> None:
-    assert by_query({"EIO": "4"}) == ("4", "3.x and 4.x", engineio_v4, socketio_v5, False, False, False, False, False)
+    facts = (False, False, False, False, False, 0.0)
+    assert by_query({"EIO": "4"}) == ("4", "3.x and 4.x", engineio_v4, socketio_v5, *facts)
     assert by_query({"EIO": "5"}) is None
     assert by_query({}) is None
     assert by_query({"EIO": "5", "b64": "1"}) is None

@@ -34,6 +34,8 @@ class Revision(NamedTuple):
         joins_main: the server lets every client into ``/`` by itself, and does not mind packets for a namespace that
             the client is not in.
         main_is_connection: who leaves ``/``, or is not let in, has no connection any more.
+        refusal_delay: seconds for which a client keeps its connection that is not let in. Those that cannot be told
+            come again, and ever more often where the connection ended at once.
     """
 
     name: str
@@ -45,6 +47,11 @@ class Revision(NamedTuple):
     sends_credentials: bool = False
     joins_main: bool = False
     main_is_connection: bool = False
+    refusal_delay: float = 0.0
+
+    def __str__(self) -> str:
+        """For the log."""
+        return f"revision {self.name} (clients {self.clients})"
 
 
 #: Engine.IO 4 with Socket.IO 5: clients 3.x and 4.x.
@@ -73,7 +80,14 @@ V1: Final = Revision(
 
 #: Clients 0.5 and 0.6.
 V0: Final = Revision(
-    "0.6", "0.5 and 0.6", payload_v0, socketio_v0, sends_credentials=True, joins_main=True, main_is_connection=True
+    "0.6",
+    "0.5 and 0.6",
+    payload_v0,
+    socketio_v0,
+    sends_credentials=True,
+    joins_main=True,
+    main_is_connection=True,
+    refusal_delay=3.0,
 )
 
 #: For whom a table of all is of use.

@@ -2,7 +2,7 @@
  * Help for pages of every age. Load it after the script of a Socket.IO client, whichever version that is:
  *
  *   - every client's sockets get `subscribe(channel)` and `unsubscribe(channel)`;
- *   - clients 0.6 to 0.9 over polling, and 1.0 over JSONP, always say goodbye; and 0.6 over jsonp-polling is heard after
+ *   - clients 0.6.3 to 0.9 over polling, and 1.0 over JSONP, always say goodbye; and 0.6 over jsonp-polling is heard after
  *     it has connected anew;
  *   - with a client from 1.0 on, `new io.Socket(host, options)` of 0.6 works again.
  *
@@ -61,7 +61,7 @@
     return target;
   }
 
-  // 0.6 has no word for the end; this is that of 0.7 to 0.9.
+  // By a request of its own, as pages of 0.9 that go away say it; 0.6 has no word for the end.
   function goodbyeOf(transport) {
     return transport.prepareUrl() + "/?disconnect=1";
   }
@@ -76,10 +76,8 @@
     var disconnect = transport.disconnect, onDisconnect = transport.onDisconnect;
 
     transport.disconnect = function () {
-      var goodbye = this.sessionid && goodbyeOf(this);
-      disconnect.apply(this, arguments);
-      if (goodbye) say(goodbye);
-      return this;
+      if (this.sessionid) say(goodbyeOf(this));
+      return disconnect.apply(this, arguments);
     };
     transport.onDisconnect = function () {
       this.posting = false;
@@ -126,29 +124,29 @@
     var disconnect = socket.disconnect, onError = socket.onError;
 
     socket.disconnect = function () {
-      var waits = this.connected && this.open && this.doBuffer, transport = this.transport, sessionid = this.sessionid;
-      var count = this.buffer.length;
+      var waits = this.connected && this.open && this.doBuffer, transport = this.transport, count = this.buffer.length;
+      if (!this.connected) this.open = false; // 0.9 would keep a goodbye for the next session
       disconnect.apply(this, arguments);
-      if (waits && this._unknown) { // to the server: the next session is told what waits, but the goodbye
-        this.buffer.splice(count, 1);
-      } else if (waits) {
-        transport.socket = leaving(this, transport, sessionid, this.buffer.splice(0, count + 1));
+      if (waits) {
+        transport.socket = leaving(this, transport, this.buffer.splice(0, count + 1));
         this.doBuffer = false;
       }
       return this;
     };
     socket.onError = function (error) {
-      this._unknown = error && error.advice === "reconnect";
-      onError.apply(this, arguments);
-      this._unknown = false;
+      // The server does not know the session: no goodbye, and what waits is for the next one.
+      if (error && error.advice === "reconnect") this.open = false;
+      return onError.apply(this, arguments);
     };
   }
 
   // What the transport takes for its socket from now on: it says the last words, and has no part in a new connection.
-  function leaving(socket, transport, sessionid, words) {
+  function leaving(socket, transport, words) {
     function Leaving() {
       this.connected = this.connecting = false;
-      this.sessionid = sessionid;
+      this.onClose = function () { // the POST has failed
+        if (words.splice(0, words.length).length) say(goodbyeOf(transport));
+      };
       this.setBuffer = function (waits) {
         if (!waits && words.length) transport.payload(words.splice(0, words.length));
       };
@@ -174,7 +172,7 @@
     give((io.SocketNamespace || io.Socket).prototype); // 0.7 to 0.9, or 0.6
     if (io.SocketNamespace) {
       mendBuffer(io.Socket.prototype);
-    } else {
+    } else if (io.Transport.prototype.prepareUrl) { // before 0.6.3 it began with _
       mendXhr(io.Transport["xhr-polling"].prototype);
       var jsonp = io.Transport["jsonp-polling"]; // 0.5 has none
       if (jsonp) mendJsonp(jsonp.prototype);

@@ -64,7 +64,7 @@ class ClassicPollingTransport(PollingTransport):
     A GET is held until there is something to send; how long at most is the session's to say.
     """
 
-    __slots__ = ("_alone", "_callback", "_ended_polls", "_form", "_keeps", "_may_break", "name", "posted")
+    __slots__ = ("_alone", "_callback", "_closes", "_ended_polls", "_form", "_may_break", "name", "posted")
 
     _session: PollingCallbacks
 
@@ -82,9 +82,9 @@ class ClassicPollingTransport(PollingTransport):
         self._ended_polls = 0
         #: Whether the client has broken a GET off before, and come again.
         self._may_break = False
-        #: Whether it keeps a connection from one poll to the next; ``None``: not known yet. There are proxies that close
-        #: theirs behind each answer, while the client may still be reading that.
-        self._keeps: bool | None = None
+        #: Whether a connection has been closed behind an answer before. There are proxies that do that each time, while
+        #: the client may still be reading.
+        self._closes = False
 
     # Sending
 
@@ -146,8 +146,6 @@ class ClassicPollingTransport(PollingTransport):
         self._poll = exchange
         self._poll_headers = headers
         exchange.on_abort = self._poll_aborted
-        if self._keeps is None and self._ended_polls:
-            self._keeps = True
         self._session.poll_began()
         if self._queue and not self._flushing:
             self._flush()
@@ -181,8 +179,8 @@ class ClassicPollingTransport(PollingTransport):
     def _left(self, ended_polls: int) -> None:
         """The connection of an answered GET is closed."""
         if ended_polls == self._ended_polls:  # else a browser has closed one that it did not need any more
-            believed, self._keeps = self._keeps, False
-            if believed and self._poll is None:
+            closes, self._closes = self._closes, True
+            if not closes and ended_polls > 1 and self._poll is None:
                 self._session.poll_broken()
 
     # The end

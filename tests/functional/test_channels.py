@@ -454,7 +454,9 @@ def test_channels_of_a_context_without_handlers(enter: Any) -> None:
     second.close()
     assert first.hear() == "blue is left"
     first.say("text")
-    assert first.hear()["msg"] == "Your message needs to be JSON-formatted"
+    assert (
+        first.hear()["msg"] == "Your message needs to be JSON-formatted: send an object, or handle it with msg_message"
+    )
 
 
 # The guide

@@ -14,6 +14,7 @@ from pyramid.response import Response
 
 from pyramid_socketio.io import socketio_manage
 from pyramid_socketio.protocol import payload_v0
+from pyramid_socketio.protocol.revisions import V0
 from tests.conftest import DEADLINE, wait_for
 from tests.functional.classic import JSONP06, Polling06, Socket06, split_0_6, unscript
 from tests.functional.classic_app import ENDED, Closed, Main, application, for_one_test
@@ -288,7 +289,7 @@ class TestFirstRequest:
     @pytest.mark.parametrize(
         "settings, why",
         [
-            ({"revisions": "0.9 2 4"}, "revision 0.6 is not one of socketio.revisions = 0.9 2 4"),
+            ({"revisions": "0.9 2 4"}, "revision 0.6 (clients 0.5 and 0.6) is not one of socketio.revisions = 0.9 2 4"),
             ({"transports": "polling websocket"}, "xhr-polling of revision 0.6 is not one of socketio.transports = "),
         ],
     )
@@ -309,6 +310,37 @@ class TestFirstRequest:
     def test_too_many_clients(self) -> None:
         with ThreadServer(application(max_sessions="1")) as server, Polling06(server.port):
             assert request(server.port, "GET", FIRST).status == 503
+
+
+class TestRefusedByItsContext:
+    """There is no word for that: the client has its session id and takes itself for connected."""
+
+    def test_its_connection_lasts_a_while(self) -> None:
+        """A client of 0.6 that loses it at once comes again more and more often."""
+        assert V0.refusal_delay == 3.0
+        with ThreadServer(application(Closed)) as server:
+            since = time.monotonic()
+            with Socket06(server.port) as socket, Polling06(server.port) as polling:
+                socket.say("ignored")
+                polling.post("ignored")
+                polling.start_poll()
+                assert polling.gets.is_silent(0.5)
+                assert socket.close_code() is not None
+                assert polling.finish_poll() == []
+                assert 2.5 < time.monotonic() - since
+            wait_for(server.has_settled)
+            assert len([line for line in server.log_lines() if "refused client" in line]) == 2
+            assert server.failures == []
+
+    @EVERY
+    def test_a_client_that_leaves_meanwhile(self, kind: Any) -> None:
+        with ThreadServer(application(Closed)) as server:
+            with kind(server.port) as client:
+                if kind is not Socket06:
+                    client.start_poll()
+                    assert client.gets.is_silent(0.05)
+            wait_for(server.has_settled)
+            assert server.failures == []
 
 
 class TestUnknownSession:

@@ -96,7 +96,7 @@ class TestRefusals:
         warnings = self.refused("/socket.io/1/", text, revisions="0.6 2 4")
         assert len(warnings) == 2
         assert "127.0.0.1" in warnings[0]
-        assert "revision 0.9 is not one of socketio.revisions = 0.6 2 4" in warnings[0]
+        assert "revision 0.9 (clients 0.7 to 0.9) is not one of socketio.revisions = 0.6 2 4" in warnings[0]
 
     def test_a_revision_that_never_was_l01(self) -> None:
         assert self.refused("/socket.io/2/", "Protocol version not supported.")

@@ -400,7 +400,8 @@ def test_revisions_can_be_refused() -> None:
         assert (answer.status, answer.json) == (400, {"code": 5, "message": "Unsupported protocol version"})
         (record,) = [record for record in server.records if record.levelname == "WARNING"]
         assert record.getMessage() == (
-            "refused /socket.io/ of 127.0.0.1: revision 2 is not one of socketio.revisions = 4 0.9"
+            "refused /socket.io/ of 127.0.0.1: "
+            "revision 2 (clients 1.x and 2.x) is not one of socketio.revisions = 4 0.9"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +29,9 @@ class Room(SocketIOContext):
     def msg_own_blob(self, msg: Any) -> None:
         self.emit("blob", b"\x00")
         self.emit("after", 2)
+
+    def msg_give_blob(self, *args: Any) -> bytes:
+        return b"\x00"
 
     def msg_asked(self, msg: Any) -> None:
         self.emit("asked", 3, ack=print)
@@ -78,6 +82,20 @@ def test_binary_passes_old_clients_by(server: ThreadServer) -> None:
         "clients of revision 0.6 do not get 'blob': clients 0.5 and 0.6 have no binary data (said once)",
         "clients of revision 0.9 do not get 'blob': clients 0.7 to 0.9 have no binary data (said once)",
     ]
+
+
+def test_an_acknowledgement_that_cannot_be_carried(server: ThreadServer) -> None:
+    """It is one all the same; and the client cannot fill the log by asking."""
+    with Socket09(server.port) as nine:
+        for number in range(2):
+            nine.send_text(f'5:{number}+::{{"name":"give_blob"}}')
+            kind, _, answer = nine.receive_text().partition("+")
+            assert kind == f"6:::{number}"
+            (error,) = json.loads(answer)
+            assert (error["type"], error["error"]) == ("error", "not_carried")
+            assert "binary" in error["msg"]
+    (warning,) = warnings(server)
+    assert "'give_blob'" in warning
 
 
 def test_acks_of_a_client_that_has_none(server: ThreadServer) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from pyramid.config import Configurator
 
 from pyramid_socketio import SocketIOContext
+from tests.functional.classic import Polling06, Polling09, Socket06, Socket09
 from tests.functional.raw import POLLING, PollingSession, request
 from tests.functional.serving import ThreadServer
 
@@ -28,6 +30,36 @@ def behind_tls(app: Any) -> Any:
         return app(environ, start_response)
 
     return filtered
+
+
+@pytest.mark.parametrize(
+    ("prefix", "resource"),
+    [
+        ("websocket", "socket.io"),
+        ("xhr-polling/x", "socket.io"),
+        ("1", "socket.io"),
+        ("socket.io", "socket.io"),
+        ("jsonp-polling", "websocket"),
+        ("x", "1"),
+    ],
+)
+def test_names_that_old_clients_use_themselves(prefix: str, resource: str) -> None:
+    below = f"/{prefix}/{resource}"
+
+    def mounted(environ: dict[str, Any], start_response: Any) -> Any:
+        environ["SCRIPT_NAME"], environ["PATH_INFO"] = f"/{prefix}", environ["PATH_INFO"].removeprefix(f"/{prefix}")
+        return app(environ, start_response)
+
+    app = application(resource=resource)
+    with ThreadServer(mounted) as server:
+        with Polling09(server.port, resource=below) as client:
+            assert client.poll() == ["1::"]
+        with Socket09(server.port, resource=below):
+            pass
+        with Polling06(server.port, resource=below), Socket06(server.port, resource=below):
+            pass
+        with PollingSession(server.port, f"{below}/?EIO=4&transport=polling") as today:
+            today.join()
 
 
 def test_junk_paths_leave_nothing_behind() -> None:

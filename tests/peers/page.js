@@ -104,6 +104,18 @@ function peer(io, version, record) {
       this.again();
     },
 
+    // Its transport is open then, but the server has not let it in. For 0.7 to 0.9.
+    againAndDisconnectWhileConnecting() {
+      const { onOpen } = socket.socket;
+      socket.socket.onOpen = () => {
+        delete socket.socket.onOpen;
+        onOpen.call(socket.socket);
+        this.disconnect();
+        record("event", ["given up"]);
+      };
+      this.again();
+    },
+
     sendWhenDisconnected(value) {
       listen("disconnect", () => this.send(value));
     },

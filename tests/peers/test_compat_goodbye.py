@@ -97,8 +97,8 @@ def test_the_same_socket_leaves_and_comes_back(
         wait_for(lambda: connects(old) == 2)
         wait_for(lambda: ends(old, url) == 1)
         say(old, "heard after it came back")
-        # What was said before the goodbye arrives before it, also what had to wait for the end of a POST; but 0.6 throws
-        # that away, and breaks the POST off.
+        # What was said before the goodbye arrives before it, also what had to wait for the end of a POST; but 0.6
+        # throws that away, and breaks the POST off.
         old.run("sendAndDisconnect", *saying("last", "words"))
         if version != "0.6.18":
             today.hears("message", said("last"))
@@ -127,6 +127,8 @@ def test_what_is_said_on_disconnect_is_for_the_next_session(pages: PageClients, 
         old.run("sendAndDisconnect", *saying("last", "words"))
         today.hears("message", said("words"))
         wait_for(lambda: ends(old, url) == 1)
+        old.run("againAndDisconnectWhileConnecting")
+        old.hears("event", ["given up"])
         old.run("again")
         today.hears("message", said("from the listener"))
         say(old, "and still there")

@@ -32,6 +32,9 @@ PATIENCE = 20.0
 #: Seconds: 0.7 takes a connection for lost when its heartbeats are missed.
 RETURN = 45.0
 
+#: Seconds in which the server knows at once: less than after which it misses a poll or a heartbeat of any client.
+AT_ONCE = 5.0
+
 #: Beyond the basic plane, and in two bytes.
 TEXT = "é😀"
 
@@ -75,9 +78,6 @@ EVERYBODY = [
     for transport in transports
 ]
 
-#: Those that come back after a restart of the server.
-RETURNING = [who for who in EVERYBODY if who.runtime == "Chromium"]
-
 MESSAGES, EVENTS, ACKS, BINARY, GOODBYE = "messages", "events", "acknowledgements", "binary", "goodbye"
 
 #: Who did what: ``None`` where it went well, else what was wrong.
@@ -117,10 +117,8 @@ class Room:
         blobber.send({"type": "say", "value": "behind the blob"})
         for who in self.clients:
             self.note(who, BINARY, lambda who=who: self.hears_bytes(who))
-        for client in self.clients.values():
-            client.disconnect()
         for who in self.clients:
-            self.note(who, GOODBYE, lambda who=who: self.has_gone(who))
+            self.note(who, GOODBYE, lambda who=who: self.leaves(who))
         return self.results
 
     def note(self, who: Who, what: str, check: Callable[[], None]) -> None:
@@ -172,8 +170,9 @@ class Room:
         heard = [entry for entry in client.entries if entry == ("event", ["blob", b"\x00\xff"])]
         assert len(heard) == who.has_binary
 
-    def has_gone(self, who: Who) -> None:
+    def leaves(self, who: Who) -> None:
         """The server knows at once, and why; and the client does not come back."""
+        self.clients[who].disconnect()
         says_so = who.has_events or who.needs_help
         reasons = ("client",) if says_so else ("transport close", "transport error")
 
@@ -181,7 +180,7 @@ class Room:
             ended = request(self.port, "GET", "/peers/ended").json
             return any(name == str(who) and reason in reasons for name, reason in ended)
 
-        wait_for(seen)
+        wait_for(seen, AT_ONCE)
         assert [entry.kind for entry in self.clients[who].heard()].count("connect") == 1
 
 
@@ -235,31 +234,39 @@ def test_the_server_sees_its_end(results: Results, who: Who) -> None:
 
 @pytest.fixture(scope="module")
 def returned(start_server: Callable[..., ServerProcess], pages: PageClients) -> dict[Who, str | None]:
-    """Who came back after a restart of the server on the same port; ``None``, or what was wrong."""
+    """Who came back to a server on the same port after it ended in order, and after it was killed.
+
+    ``None``, or what was wrong.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = start_server("oldclients_app", port=port)
-    clients = {
-        who: pages.start(who.version, who.transport, server.url, reconnect=True, compat=who.needs_help)
-        for who in RETURNING
-    }
-    try:
-        for client in clients.values():
-            client.wait_for(lambda entry: entry.kind == "connect", PATIENCE)
-        assert server.stop() == 0
-        start_server("oldclients_app", port=port)
-        found: dict[Who, str | None] = {}
-        for who, client in clients.items():
-            found[who] = _comes_back(who, client)
-        return found
-    finally:
-        pages.close_clients()
+    with closing(NodeClients()) as nodes:
+        clients: dict[Who, Client] = {}
+        for who in EVERYBODY:
+            if who.runtime == "Node":
+                clients[who] = nodes.start(who.version, who.transport, server.url, reconnect=True)
+            else:
+                clients[who] = pages.start(
+                    who.version, who.transport, server.url, reconnect=True, compat=who.needs_help
+                )
+        try:
+            for client in clients.values():
+                client.wait_for(lambda entry: entry.kind == "connect", PATIENCE)
+            assert server.stop() == 0
+            server.start()
+            found = {who: _comes_back(who, client, "back") for who, client in clients.items()}
+            server.kill()
+            server.start()
+            return {who: found[who] or _comes_back(who, client, "back again") for who, client in clients.items()}
+        finally:
+            pages.close_clients()
 
 
-def _comes_back(who: Who, client: Client) -> str | None:
+def _comes_back(who: Who, client: Client, word: str) -> str | None:
     """Not every client says when it has connected anew, but then it hears what it sends."""
-    back = said(f"{who} is back")
+    back = said(f"{who} is {word}")
 
     def hears_itself() -> bool:
         client.send({"type": "say", "value": back["value"]})
@@ -272,7 +279,7 @@ def _comes_back(who: Who, client: Client) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("who", RETURNING, ids=str)
+@pytest.mark.parametrize("who", EVERYBODY, ids=str)
 def test_comes_back_after_a_restart(returned: dict[Who, str | None], who: Who) -> None:
     if (error := returned[who]) is not None:
         pytest.fail(error, pytrace=False)
@@ -301,7 +308,7 @@ def table(results: Results, returned: dict[Who, str | None]) -> str:
             ("yes" if who.has_events else "as messages") if well[EVENTS] else "NO",
             ("yes" if who.has_events else "has none") if well[ACKS] else "NO",
             ("yes" if who.has_binary else "has none") if well[BINARY] else "NO",
-            "yes" if all(returned[who] is None for who in them if who in returned) else "NO",
+            "yes" if all(returned[who] is None for who in them) else "NO",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
