@@ -258,7 +258,8 @@ class Connection:
             packet = encode(namespace, refused.message)
         self.send(packet)
         if namespace == "/" and revision.main_is_connection:
-            self.joined()  # nothing more is waited for
+            self._waiting = None  # who may not be in "/" is in no other
+            self.joined()
             if revision.refusal_delay:
                 self._timer = self.owner.timers.schedule(revision.refusal_delay, self._end_refused)
             else:

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from gevent.event import Event
 from pyramid.config import Configurator
 
-from pyramid_socketio import NotCarried, SocketIOContext
+from pyramid_socketio import ConnectRefused, NotCarried, SocketIOContext
 from pyramid_socketio.interfaces import ISocketIO
 from pyramid_socketio.protocol import payload_v0, payload_v1, socketio_v0, socketio_v1, socketio_v5
 from pyramid_socketio.protocol.socketio_v4 import Codec
 from tests.conftest import wait_for
-from tests.functional.classic import Polling06, Polling09, Socket06, Socket09
-from tests.functional.raw import EngineSocket, PollingSession, request
+from tests.functional.classic import Polling06, Polling09, Socket06, Socket09, handshake
+from tests.functional.raw import EngineSocket, PollingSession, WebSocket, request
 from tests.functional.serving import ThreadServer
 from tests.functional.test_eio3 import OldPolling, OldSocket
 
@@ -178,6 +179,37 @@ def test_what_comes_before_the_first_transport_waits(server: ThreadServer) -> No
         nine.post(*[f"1::/nope{number}" for number in range(31)])
         assert nine.receive() == ["1::"]
         assert len(nine.receive(31)) == 31
+
+
+def test_what_waits_for_a_client_that_is_refused() -> None:
+    """It gets in nowhere."""
+    asked = []
+    decided = Event()
+
+    class Refusing(SocketIOContext):
+        def connect(self) -> None:
+            asked.append("/")
+            decided.wait()
+            raise ConnectRefused("no")
+
+    class Chat(SocketIOContext):
+        def connect(self) -> None:
+            asked.append("/chat")
+
+    with Configurator() as config:
+        config.include("pyramid_socketio")
+        config.add_socketio_context(Refusing, "/")
+        config.add_socketio_context(Chat, "/chat")
+    with ThreadServer(config.make_wsgi_app()) as server:
+        with WebSocket(server.port, f"/socket.io/1/websocket/{handshake(server.port).sid}") as client:
+            client.send_text("1::/chat")
+            (session,) = server.sessions.values()
+            wait_for(lambda: session.listener._waiting)
+            server.call(decided.set)
+            assert client.receive_text().startswith("7:::")
+        wait_for(server.has_settled)
+        assert asked == ["/"]
+        assert server.failures == []
 
 
 def test_long_namespaces_do_not_wait(server: ThreadServer) -> None:
