@@ -129,6 +129,8 @@ class Classic:
         return revision
 
     def _unknown_transport(self, name: str, revision: Revision) -> UnknownTransport:
+        if name in self._settings.transports:
+            return UnknownTransport(f"{revision} has no transport {name}")
         served = " ".join(self._settings.transports)
         return UnknownTransport(f"{name} of revision {revision.name} is not one of socketio.transports = {served}")
 

@@ -139,8 +139,10 @@ class Engine:
     def _transport(self, query: Mapping[str, str], websocket: bool) -> str:
         transport = query.get("transport", "")
         if transport not in _TRANSPORTS or transport not in self.settings.transports:
-            served = " ".join(self.settings.transports)
             revision = by_query(query)
+            if transport in self.settings.transports and revision is not None:
+                raise UnknownTransport(f"{revision} has no transport {transport}")
+            served = " ".join(self.settings.transports)
             of = f" of revision {revision.name}" if revision else ""
             refusal = RefusedTransport if transport in _TRANSPORTS else UnknownTransport
             raise refusal(f"transport={transport[:40]}{of} is not one of socketio.transports = {served}")

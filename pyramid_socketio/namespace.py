@@ -411,7 +411,7 @@ class NamespaceSocket:
         try:
             packets = encode(self.namespace, id, answer or [], getattr(context, "json_default", None))
         except NotCarried as error:
-            self.connection.owner.not_carried(self.engine_session.revision, event, error)
+            self.connection.owner.not_carried(self.engine_session.revision, f"the answer to {event}", error)
             packets = encode(self.namespace, id, [{"type": "error", "error": "not_carried", "msg": str(error)}])
         except FAILURES as error:
             assert context is not None

@@ -96,7 +96,7 @@ def test_an_acknowledgement_that_cannot_be_carried(server: ThreadServer) -> None
             assert (error["type"], error["error"]) == ("error", "not_carried")
             assert "binary" in error["msg"]
     (warning,) = warnings(server)
-    assert "'give_blob'" in warning
+    assert "'the answer to give_blob'" in warning
 
 
 def test_acks_of_a_client_that_has_none(server: ThreadServer) -> None:
