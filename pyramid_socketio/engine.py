@@ -140,8 +140,8 @@ class Engine:
         transport = query.get("transport", "")
         if transport not in _TRANSPORTS or transport not in self.settings.transports:
             revision = by_query(query)
-            if transport in self.settings.transports and revision is not None:
-                raise UnknownTransport(f"{revision} has no transport {transport}")
+            if transport in self.settings.transports:
+                raise UnknownTransport(f"{revision or 'an unknown revision'} has no transport {transport}")
             served = " ".join(self.settings.transports)
             of = f" of revision {revision.name}" if revision else ""
             refusal = RefusedTransport if transport in _TRANSPORTS else UnknownTransport

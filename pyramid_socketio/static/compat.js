@@ -2,8 +2,8 @@
  * Help for pages of every age. Load it after the script of a Socket.IO client, whichever version that is:
  *
  *   - every client's sockets get `subscribe(channel)` and `unsubscribe(channel)`;
- *   - clients 0.6.3 to 0.9 over polling, and 1.0 over JSONP, always say goodbye; and 0.6 over jsonp-polling is heard after
- *     it has connected anew;
+ *   - clients 0.6.3 to 0.9 over polling (of 0.7.0 to 0.7.4 not always over jsonp-polling), and 1.0 over JSONP, say
+ *     goodbye whenever they leave; and 0.6 is heard after it has connected anew;
  *   - with a client from 1.0 on, `new io.Socket(host, options)` of 0.6 works again.
  *
  * Plain old JavaScript: the browsers that need a client of 0.6 have to read it, too.

@@ -70,6 +70,13 @@ class Polling:
         assert answer.status == 200, answer
         return self.read(answer)
 
+    def break_off(self) -> None:
+        """Break a GET off while it waits; the next one has a connection of its own."""
+        self.start_poll()
+        assert self.gets.is_silent(0.05)
+        self.gets.reset()
+        self.gets = Connection(self.port)
+
     def poll(self) -> list[str]:
         self.start_poll()
         return self.finish_poll()

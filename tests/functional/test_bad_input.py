@@ -718,6 +718,7 @@ def test_the_log_says_which_setting_keeps_a_transport_out(query: str, who: str) 
             "transport=tobi\\n of revision 4 is not one of socketio.transports = polling websocket",
         ),
         ("EIO=4&transport=htmlfile", "INFO", "revision 4 (clients 3.x and 4.x) has no transport htmlfile"),
+        ("EIO=99&transport=htmlfile", "INFO", "an unknown revision has no transport htmlfile"),
         ("EIO=4", "INFO", "transport= of revision 4 is not one of socketio.transports = polling websocket"),
     ],
 )

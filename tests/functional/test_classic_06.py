@@ -139,9 +139,7 @@ class TestPolling:
     def test_a_poll_that_breaks_off_is_the_end(self, server: ThreadServer, kind: Any) -> None:
         """That is all that a client says when it goes (section 6)."""
         with kind(server.port) as client:
-            client.start_poll()
-            assert client.gets.is_silent(0.05)
-            client.gets.reset()
+            client.break_off()
             assert wait_for(lambda: ENDED) == ["transport close"]
 
     def test_a_goodbye_that_comes_too_late(self, server: ThreadServer, kind: Any) -> None:

@@ -90,20 +90,15 @@ class TestPolling:
 
     def test_a_poll_that_breaks_off_is_not_the_end(self, server: ThreadServer, kind: Any) -> None:
         with kind(server.port).open() as client:
-            client.start_poll()
-            assert client.gets.is_silent(0.05)
-            client.gets.reset()
-            client.gets = Connection(server.port)
+            client.break_off()
             client.post("3:::x")
             assert client.receive() == ["3:::re:x"]
             assert ENDED == []
 
     def test_a_client_that_breaks_its_poll_off_and_does_not_come_again(self, server: ThreadServer, kind: Any) -> None:
         with kind(server.port).open() as client:
-            client.start_poll()
-            assert client.gets.is_silent(0.05)
             since = time.monotonic()
-            client.gets.reset()
+            client.break_off()
             assert wait_for(lambda: ENDED) == ["transport close"]
             assert 1.5 < time.monotonic() - since < 7
             wait_for(server.has_settled)
@@ -123,19 +118,13 @@ class TestPolling:
     ) -> None:
         """Who has come again after one gets the usual time after the next."""
         with kind(server.port).open() as client:
-            client.start_poll()
-            assert client.gets.is_silent(0.05)
-            client.gets.reset()
-            client.gets = Connection(server.port)
+            client.break_off()
             client.post("3:::x")
             assert client.receive() == ["3:::re:x"]
             monkeypatch.setattr(classic_session, "_RETRY_TIMEOUT", 0.05)
-            client.start_poll()
-            assert client.gets.is_silent(0.05)
-            client.gets.reset()
+            client.break_off()
             assert client.posts.is_silent(0.3)
             assert ENDED == []
-            client.gets = Connection(server.port)
 
     def test_a_connection_for_each_poll(self, server: ThreadServer, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """As proxies have them, which close it while the client is still reading."""
