@@ -190,8 +190,8 @@ class Classic:
         if request.transport in _POLLING:
             callback = self._callback(request, query)
             session = self._open_session(environ, revision, hint)
-            session.opened_by_poll(request.transport)
-            return _packet_answer(revision, callback, session.open_packet(), cors, opens=True)
+            headers, body = session.open_by_poll(exchange, cors, request.transport, callback)
+            return Answer(200, headers, body, opens=True)
 
         def attach() -> ClassicSession:
             return self._open_session(environ, revision, hint)

@@ -78,11 +78,14 @@ class ClassicSession(BaseSession):
         )
         return packet
 
-    def opened_by_poll(self, name: str) -> None:
-        """The answer to the first poll, of the transport ``name``, carries the session id: the next poll is awaited."""
-        self._polling.name = name
+    def open_by_poll(
+        self, exchange: Exchange, headers: Headers, name: str, callback: str | None
+    ) -> tuple[Headers, bytes]:
+        """Headers and body of the answer to the first poll; the next one is awaited."""
+        answer = self._polling.answer_first(exchange, headers, name, callback, self.open_packet())
         self.poll_ended()
         self.begin()
+        return answer
 
     def never_opened(self) -> None:
         """The client was gone before its WebSocket was open. One of 0.7 to 0.9 may try another transport."""
@@ -121,6 +124,9 @@ class ClassicSession(BaseSession):
     def poll_broken(self) -> None:
         if self.connected and self.transport is self._polling:
             self._set_timer(_RETRY_TIMEOUT, self._left)
+
+    def later(self, delay: float, callback: Callable[[], None]) -> None:
+        self._schedule(delay, callback)
 
     def _left(self) -> None:
         polling = self._polling

@@ -32,6 +32,7 @@ from .settings import Settings
 from .transports.base import CLOSED_TRANSPORT, Exchange
 from .transports.jsonp import JSONPTransport, parse_index
 from .transports.polling import PollingTransport
+from .transports.repairs import repairs_for
 from .transports.websocket import WebSocketTransport
 
 __all__ = ["UPGRADE_KEY", "Answer", "Engine"]
@@ -111,7 +112,7 @@ class Engine:
                 self.paths.add(exchange.head.path)
             if websocket:
                 return self._answer_websocket(environ, exchange, revision, transport, cors, hint)
-            return self._answer_polling(environ, revision, query, cors, hint)
+            return self._answer_polling(environ, revision, query, cors, exchange.head.headers, hint)
         except HandshakeRefused as refused:
             log.info("refused a WebSocket: %s", refused)
             fields = [("Connection", "close"), ("Content-Type", "text/html"), *refused.headers]
@@ -178,6 +179,7 @@ class Engine:
         revision: Revision,
         query: Mapping[str, str],
         cors: list[tuple[str, str]],
+        headers: Mapping[str, str],
         hint: Any,
     ) -> Answer:
         index = parse_index(query["j"]) if "j" in query else None
@@ -185,7 +187,7 @@ class Engine:
         if index is None:
             transport = PollingTransport(revision, self.settings, session)
         else:
-            transport = JSONPTransport(revision, self.settings, session, index)
+            transport = JSONPTransport(revision, self.settings, session, index, repairs_for(revision, headers))
         session.transport = transport
         session.opened()
         upgrades = ["websocket"] if self.settings.allow_upgrades and "websocket" in self.settings.transports else []

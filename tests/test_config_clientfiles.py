@@ -16,7 +16,8 @@ from pyramid_socketio.config.clientfiles import NAMES, SWF_NAMES
 SCRIPT = "application/javascript; charset=utf-8"
 
 #: As it lies in the package.
-COMPAT = (Path(pyramid_socketio.__file__).parent / "static" / "compat.js").read_text(encoding="utf-8")
+STATIC = Path(pyramid_socketio.__file__).parent / "static"
+COMPAT = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("mend.js", "compat.js"))
 
 
 @pytest.fixture

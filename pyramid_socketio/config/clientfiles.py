@@ -24,6 +24,9 @@ _STATIC = os.path.join(os.path.dirname(os.path.dirname(__file__)), "static")
 #: Our script for pages of every age.
 COMPAT: Final = "compat.js"
 
+#: The files that it is made of.
+_COMPAT_PARTS: Final = ("mend.js", "compat.js")
+
 #: Name -> content type. The fixed table of what is served; a name from a URL never becomes a path.
 NAMES: Final = {
     name + suffix: content_type
@@ -67,8 +70,7 @@ class ClientFiles:
         return self._client_file(name)
 
     def _compat(self, request: Request) -> Response:
-        with open(os.path.join(_STATIC, COMPAT), "rb") as file:
-            body = file.read()
+        body = b"".join(_read(name) for name in _COMPAT_PARTS)
         if self._swf is not None:
             # The page knows this script's URL, and with it the file's: also below a prefix.
             location = request.path.removesuffix(COMPAT) + SWF_NAMES[0]
@@ -96,6 +98,11 @@ class ClientFiles:
         except FileNotFoundError:
             return _not_found("The directory that socketio.client names has no such file.")
         return _file(body, content_type, self._version)
+
+
+def _read(name: str) -> bytes:
+    with open(os.path.join(_STATIC, name), "rb") as file:
+        return file.read()
 
 
 def _file(body: bytes, content_type: str, version: str | None = None) -> Response:

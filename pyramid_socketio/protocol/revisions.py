@@ -36,6 +36,7 @@ class Revision(NamedTuple):
         main_is_connection: who leaves ``/``, or is not let in, has no connection any more.
         refusal_delay: seconds for which a client keeps its connection that is not let in. Those that cannot be told
             come again, and ever more often where the connection ended at once.
+        has_repairs: ``static/mend.js`` mends some of its clients.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Revision(NamedTuple):
     joins_main: bool = False
     main_is_connection: bool = False
     refusal_delay: float = 0.0
+    has_repairs: bool = False
 
     def __str__(self) -> str:
         """For the log."""
@@ -68,6 +70,7 @@ _EIO3: Final = {
         binary_payloads=True,
         sends_credentials=True,
         joins_main=True,
+        has_repairs=True,
     )
     for base64 in (False, True)
     for old in (False, True)
@@ -75,7 +78,14 @@ _EIO3: Final = {
 
 #: Clients 0.7 to 0.9.
 V1: Final = Revision(
-    "0.9", "0.7 to 0.9", payload_v1, socketio_v1, sends_credentials=True, joins_main=True, main_is_connection=True
+    "0.9",
+    "0.7 to 0.9",
+    payload_v1,
+    socketio_v1,
+    sends_credentials=True,
+    joins_main=True,
+    main_is_connection=True,
+    has_repairs=True,
 )
 
 #: Clients 0.5 and 0.6.
@@ -88,6 +98,7 @@ V0: Final = Revision(
     joins_main=True,
     main_is_connection=True,
     refusal_delay=3.0,
+    has_repairs=True,
 )
 
 #: For whom a table of all is of use.

@@ -34,11 +34,15 @@ def parse_index(value: str) -> str:
 class JSONPTransport(PollingTransport):
     """Polling whose answers are scripts and whose POSTs are forms."""
 
-    __slots__ = ("_index",)
+    __slots__ = ("_index", "_repairs")
 
-    def __init__(self, revision: Revision, settings: Settings, session: SessionCallbacks, index: str) -> None:
+    def __init__(
+        self, revision: Revision, settings: Settings, session: SessionCallbacks, index: str, repairs: bytes = b""
+    ) -> None:
         super().__init__(revision, settings, session)
         self._index = index
+        #: Script in front of the first one; see :mod:`.repairs`.
+        self._repairs = repairs
 
     def wrap(self, packets: list[bytes], headers: Headers) -> tuple[Headers, bytes]:
         _, body = self._revision.engine.encode_payload(packets)
@@ -48,7 +52,8 @@ class JSONPTransport(PollingTransport):
             *headers,
             ("Cache-Control", "no-store"),
         ]
-        return fields, self._script(body)
+        repairs, self._repairs = self._repairs, b""
+        return fields, repairs + self._script(body)
 
     def _script(self, body: bytes) -> bytes:
         # "<" so that no text of a client can end a script element; the two separators end a line in old JavaScript.

@@ -100,7 +100,10 @@ class PollingTransport:
         elif self._poll is not None and not self._flushing:
             # At the next turn of the loop: packets that are ready together go out together.
             self._flushing = True
-            get_hub().loop.run_callback(self._flush)
+            get_hub().loop.run_callback(self._flush_gathered)
+
+    def _flush_gathered(self) -> None:
+        self._flush()
 
     def _flush(self) -> None:
         self._flushing = False

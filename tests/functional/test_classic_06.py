@@ -15,6 +15,7 @@ from pyramid.response import Response
 from pyramid_socketio.io import socketio_manage
 from pyramid_socketio.protocol import payload_v0
 from pyramid_socketio.protocol.revisions import V0
+from pyramid_socketio.transports import classic_polling
 from tests.conftest import DEADLINE, wait_for
 from tests.functional.classic import JSONP06, Polling06, Socket06, split_0_6, unscript
 from tests.functional.classic_app import ENDED, Closed, Main, application, for_one_test
@@ -193,6 +194,27 @@ class TestPolling:
                 client.post(*["x"] * 5)
                 assert client.try_post(b"data=" + b"~m~1~m~x" * 6).status == 400
                 assert client.gets.request("GET", client.get_path).status == 404
+
+
+def test_an_answer_waits_whether_the_client_leaves(server: ThreadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a POST, a GET that breaks off says that the client has sent and left in one breath."""
+    monkeypatch.setattr(classic_polling, "_LEAVING", 0.3)
+    with Polling06(server.port) as client:
+        client.start_poll()
+        assert client.gets.is_silent(0.05)
+        since = time.monotonic()
+        client.post("a")
+        client.post("b")
+        assert client.finish_poll() == ["re:a", "re:b"]
+        assert 0.25 < time.monotonic() - since
+        monkeypatch.setattr(classic_polling, "_LEAVING", 60.0)
+        client.start_poll()
+        assert client.gets.is_silent(0.05)
+        client.post("bye")
+        since = time.monotonic()
+        client.gets.reset()
+        assert wait_for(lambda: ENDED) == ["transport close"]
+        assert time.monotonic() - since < 7
 
 
 class TestWebSocket:

@@ -10,6 +10,7 @@ import pytest
 
 from pyramid_socketio import classic_session
 from pyramid_socketio.protocol import payload_v1
+from pyramid_socketio.transports import classic_polling
 from tests.conftest import wait_for
 from tests.functional.browsers import Hixie, Keys
 from tests.functional.classic import JSONP09, Polling09, Socket09, handshake
@@ -232,6 +233,27 @@ def test_what_follows_a_post_after_the_poll_broke_off(server: ThreadServer, monk
         assert client.posts.is_silent(0.3)
         client.post("0::")
         assert wait_for(lambda: ENDED) == ["client"]
+
+
+def test_an_answer_waits_whether_the_client_leaves(server: ThreadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a POST, a GET that breaks off says that the client has sent and left in one breath."""
+    monkeypatch.setattr(classic_polling, "_LEAVING", 0.3)
+    with Polling09(server.port).open() as client:
+        client.start_poll()
+        assert client.gets.is_silent(0.05)
+        since = time.monotonic()
+        client.post("3:::a")
+        client.post("3:::b")
+        assert client.finish_poll() == ["3:::re:a", "3:::re:b"]
+        assert 0.25 < time.monotonic() - since
+        monkeypatch.setattr(classic_polling, "_LEAVING", 60.0)
+        client.start_poll()
+        assert client.gets.is_silent(0.05)
+        client.post("3:::bye")
+        since = time.monotonic()
+        client.gets.reset()
+        assert wait_for(lambda: ENDED) == ["transport close"]
+        assert time.monotonic() - since < 7
 
 
 class TestTransportsChange:

@@ -61,15 +61,6 @@ class Who(NamedTuple):
     def has_binary(self) -> bool:
         return self.age >= 1
 
-    @property
-    def needs_help(self) -> bool:
-        """Whether its page has ``compat.js``, which mends two JSONPs.
-
-        That of 0.6 has no word for the end, and posts with its first session id when it has come back; that of 1.0.6
-        fails to say the end.
-        """
-        return self.transport == "jsonp-polling" and self.version in ("0.6.18", "1.0.6")
-
 
 EVERYBODY = [
     Who(runtime, version, transport)
@@ -173,7 +164,8 @@ class Room:
     def leaves(self, who: Who) -> None:
         """The server knows at once, and why; and the client does not come back."""
         self.clients[who].disconnect()
-        says_so = who.has_events or who.needs_help
+        # The word of 0.6 for it is one that our answers teach it over JSONP.
+        says_so = who.has_events or who.transport == "jsonp-polling"
         reasons = ("client",) if says_so else ("transport close", "transport error")
 
         def seen() -> bool:
@@ -199,7 +191,7 @@ def results(start_server: Callable[..., ServerProcess], pages: PageClients) -> R
             if who.runtime == "Node":
                 clients[who] = nodes.start(who.version, who.transport, server.url)
             else:
-                clients[who] = pages.start(who.version, who.transport, server.url, compat=who.needs_help)
+                clients[who] = pages.start(who.version, who.transport, server.url)
         try:
             return Room(clients, server.port).run()
         finally:
@@ -248,9 +240,7 @@ def returned(start_server: Callable[..., ServerProcess], pages: PageClients) -> 
             if who.runtime == "Node":
                 clients[who] = nodes.start(who.version, who.transport, server.url, reconnect=True)
             else:
-                clients[who] = pages.start(
-                    who.version, who.transport, server.url, reconnect=True, compat=who.needs_help
-                )
+                clients[who] = pages.start(who.version, who.transport, server.url, reconnect=True)
         try:
             for client in clients.values():
                 client.wait_for(lambda entry: entry.kind == "connect", PATIENCE)

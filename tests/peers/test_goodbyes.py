@@ -1,4 +1,8 @@
-"""What ``compat.js`` mends of the goodbyes of 0.6 to 0.9 over polling, in Chromium; of 1.0.6 see ``test_matrix.py``."""
+"""Goodbyes of 0.6 to 0.9 over polling, in Chromium: what repairs mend of them, and what is seen without.
+
+JSONP brings the repairs along; over XMLHttpRequest they are for pages that have ``compat.js``. Of 1.0.6 see
+``test_matrix.py``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pyramid_socketio.transports import classic_polling
 from tests.apps import oldclients_app
 from tests.conftest import wait_for
 from tests.functional.raw import request
@@ -20,10 +25,13 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.peer, pytest.mark.browser]
 
-CLIENTS = [
-    (version, transport)
-    for version in ("0.6.18", "0.7.11", "0.8.7", "0.9.17")
-    for transport in ("xhr-polling", "jsonp-polling")
+VERSIONS = ("0.6.18", "0.7.11", "0.8.7", "0.9.17")
+
+#: With the last word: whether the page has ``compat.js``.
+MENDED = [
+    (version, *how)
+    for version in VERSIONS
+    for how in (("xhr-polling", True), ("jsonp-polling", True), ("jsonp-polling", False))
 ]
 
 
@@ -44,6 +52,10 @@ def today(url: str) -> Iterator[Client]:
         client = nodes.start("4.8.4", "websocket", url)
         client.wait_for(lambda entry: entry.kind == "connect")
         yield client
+
+
+#: Seconds: less than after which a poll of any client is missed.
+AT_ONCE = 5.0
 
 
 def name_of(client: Client) -> str:
@@ -85,11 +97,11 @@ def connects(client: Client) -> int:
     return sum(entry.kind == "connect" for entry in client.heard())
 
 
-@pytest.mark.parametrize(("version", "transport"), CLIENTS)
+@pytest.mark.parametrize(("version", "transport", "compat"), MENDED)
 def test_the_same_socket_leaves_and_comes_back(
-    pages: PageClients, today: Client, url: str, version: str, transport: str
+    pages: PageClients, today: Client, url: str, version: str, transport: str, compat: bool
 ) -> None:
-    old = pages.start(version, transport, url, compat=True)
+    old = pages.start(version, transport, url, compat=compat)
     try:
         old.wait_for(lambda entry: entry.kind == "connect")
         say(old, "first")
@@ -116,6 +128,25 @@ def test_the_same_socket_leaves_and_comes_back(
         assert not [entry for entry in old.heard() if entry.kind == "error"]
     finally:
         pages.close_clients()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_without_help_its_poll_breaks_off(pages: PageClients, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that the server sees of a client that sends and leaves in one breath, if it does not answer first."""
+    # Far more than that takes on a machine that is busy.
+    monkeypatch.setattr(classic_polling, "_LEAVING", 0.5)
+    with ThreadServer(oldclients_app.main({})) as server:
+        old = pages.start(version, "xhr-polling", f"http://127.0.0.1:{server.port}")
+        try:
+            old.wait_for(lambda entry: entry.kind == "connect")
+            old.send({"type": "say", "value": "first"})
+            old.hears("message", said("first"))
+            (session,) = server.sessions.values()
+            wait_for(lambda: session.transport.reachable)
+            old.run("sendAndDisconnect", *saying("last"))
+            wait_for(lambda: not server.sessions, AT_ONCE)
+        finally:
+            pages.close_clients()
 
 
 def test_what_is_said_on_disconnect_is_for_the_next_session(pages: PageClients, today: Client, url: str) -> None:

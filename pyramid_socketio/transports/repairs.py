@@ -1,0 +1,34 @@
+"""Repairs of old clients, which travel with the answers of JSONP: those are scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from ..protocol.revisions import Revision
+
+__all__ = ["SOURCE", "repairs_for"]
+
+#: The repairs as they are to be read; ``compat.js`` begins with them.
+SOURCE: Final = Path(__file__).parents[1] / "static" / "mend.js"
+
+_COMMENTS: Final = ("//", "/*", "*")
+
+
+def _compact(source: str) -> bytes:
+    lines = map(str.strip, source.splitlines())
+    return b"".join(f"{line}\n".encode() for line in lines if line and not line.startswith(_COMMENTS))
+
+
+_REPAIRS: Final = _compact(SOURCE.read_text(encoding="utf-8"))
+
+
+def repairs_for(revision: Revision, headers: Mapping[str, str]) -> bytes:
+    """What goes in front of the first script of a session: before the client knows that it is connected.
+
+    Args:
+        headers: of the request; only browsers, which say for what page or element they ask, run what they get.
+    """
+    asks_for_page = "referer" in headers or "sec-fetch-dest" in headers
+    return _REPAIRS if revision.has_repairs and asks_for_page else b""
