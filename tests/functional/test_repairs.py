@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -48,9 +49,19 @@ def test_the_first_script_for_a_page_begins_with_repairs(server: ThreadServer, r
         found = re.search(begin, answer.text)
         assert found is not None
         repairs = answer.text[: found.start()]
-        assert repairs.startswith('(function (global) {\n"use strict";\n')
-        assert repairs.endswith("})(window);\n")
+        assert repairs.startswith('try {\n(function (global) {\n"use strict";\n')
+        assert repairs.endswith("})(window);\n} catch (error) {}\n")
         assert answer.headers["content-type"] == "text/javascript; charset=UTF-8"
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("io", ["undefined", "null", "{}", "{Manager: 1}", "Object.freeze({})", "{Transport: {}}"])
+def test_the_packets_arrive_whatever_a_page_calls_io(server: ThreadServer, io: str) -> None:
+    with Connection(server.port) as gets:
+        answer = gets.request("GET", FIRST["2"][0](server.port), PAGES["Referer"]).text
+    script = f"const window = {{io: {io}}}, ___eio = [console.log];\n{answer}"
+    printed = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True).stdout
+    assert '"pingInterval"' in printed
 
 
 @pytest.mark.parametrize("revision", FIRST)
