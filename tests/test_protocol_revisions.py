@@ -25,7 +25,7 @@ def test_a_revision_is_whole(revision: Revision) -> None:
 
 
 def test_clients_3_and_4() -> None:
-    facts = (False, False, False, False, False, 0.0)
+    facts = (False, False, False, False, False, 0.0, False)
     assert by_query({"EIO": "4"}) == ("4", "3.x and 4.x", engineio_v4, socketio_v5, *facts)
     assert by_query({"EIO": "5"}) is None
     assert by_query({}) is None

@@ -1,6 +1,6 @@
 /*
- * Repairs of old clients: those of 0.6.3 to 0.9 over polling (of 0.7.0 to 0.7.4 not always over jsonp-polling), and of 1.0
- * over JSONP, say goodbye whenever they leave; and 0.6 is heard after it has connected anew.
+ * Repairs of old clients: those of 0.6 to 0.9 over polling (of 0.7.0 to 0.7.4 not always over jsonp-polling), and of 1.0
+ * and 1.1 over JSONP, say goodbye whenever they leave; and 0.6 is heard after it has connected anew.
  *
  * The first part of `compat.js`; and pages whose clients poll by JSONP get it with the server's first answer, which is a
  * script.
@@ -12,9 +12,12 @@
   if (!io || io._mended) return; // a client may be bundled with the page, out of reach
   io._mended = true;
 
+  // What the names inside of a client begin with: in the socket.io packages before 0.6.18 they have an underscore.
+  var _ = io.Transport && io.Transport.prototype._prepareUrl ? "_" : "";
+
   // By a request of its own, as pages of 0.9 that go away say it; 0.6 has no word for the end.
   function goodbyeOf(transport) {
-    return transport.prepareUrl() + "/?disconnect=1";
+    return transport[_ + "prepareUrl"]() + "/?disconnect=1";
   }
 
   function say(goodbye) {
@@ -24,14 +27,14 @@
   // All that the server sees is a poll that breaks off, and not even that when it has just answered. And a POST that
   // breaks off with it stays the one to be waited for.
   function mendXhr(transport) {
-    var disconnect = transport.disconnect, onDisconnect = transport.onDisconnect;
+    var disconnect = transport.disconnect, onDisconnect = transport[_ + "onDisconnect"];
 
     transport.disconnect = function () {
       if (this.sessionid) say(goodbyeOf(this));
       return disconnect.apply(this, arguments);
     };
-    transport.onDisconnect = function () {
-      this.posting = false;
+    transport[_ + "onDisconnect"] = function () {
+      this[_ + "posting"] = false;
       return onDisconnect.apply(this, arguments);
     };
   }
@@ -39,15 +42,15 @@
   // 0.6 over jsonp-polling, besides, takes the answer to its last poll for the beginning of a session, and goes on to post
   // with the id of its first one.
   function mendJsonp(transport) {
-    var disconnect = transport.disconnect, receive = transport._, checkSend = transport.checkSend;
-    var post = transport.sendIORequest;
+    var disconnect = transport.disconnect, receive = transport._, checkSend = transport[_ + "checkSend"];
+    var post = _ ? "_send" : "sendIORequest", send = transport[post];
 
     transport.disconnect = function () {
       var goodbye = goodbyeOf(this);
-      if (this.sessionid && this.posting) {
-        this.checkSend = function () { // called when what is being sent has arrived
-          if (!this.posting) {
-            delete this.checkSend;
+      if (this.sessionid && this[_ + "posting"]) {
+        this[_ + "checkSend"] = function () { // called when what is being sent has arrived
+          if (!this[_ + "posting"]) {
+            delete this[_ + "checkSend"];
             say(goodbye);
           }
           checkSend.call(this);
@@ -55,17 +58,17 @@
       } else if (this.sessionid) {
         say(goodbye);
       }
-      if (this.script) this.script.parentNode.removeChild(this.script);
-      this.script = null;
+      if (this[_ + "script"]) this[_ + "script"].parentNode.removeChild(this[_ + "script"]);
+      this[_ + "script"] = null;
       return disconnect.apply(this, arguments);
     };
     transport._ = function () {
       var script = document.currentScript; // which the oldest browsers do not tell
-      return !this.script || (script && script !== this.script) ? this : receive.apply(this, arguments);
+      return !this[_ + "script"] || (script && script !== this[_ + "script"]) ? this : receive.apply(this, arguments);
     };
-    transport.sendIORequest = function () {
-      if (this.form) this.form.action = this.prepareUrl() + "/" + (+new Date) + "/" + this.index;
-      return post.apply(this, arguments);
+    transport[post] = function () {
+      if (this[_ + "form"]) this[_ + "form"].action = this[_ + "prepareUrl"]() + "/" + (+new Date) + "/" + this[_ + "index"];
+      return send.apply(this, arguments);
     };
   }
 
@@ -106,7 +109,7 @@
     return new Leaving();
   }
 
-  // The JSONP of 1.0 throws its form away when it closes, and then fails to remove the iframe from the next one: it
+  // The JSONP of 1.0 and 1.1 throws its form away when it closes, and then fails to remove the iframe from the next one: it
   // closes because of that, and so on. Later clients forget the iframe together with the form.
   function mendManager(manager) {
     var onopen = manager.onopen;
@@ -127,7 +130,7 @@
     mendManager(io.Manager.prototype);
   } else if (io.SocketNamespace) { // 0.7 to 0.9
     mendBuffer(io.Socket.prototype);
-  } else if (io.Transport.prototype.prepareUrl) { // before 0.6.3 it began with _
+  } else { // 0.5 and 0.6
     mendXhr(io.Transport["xhr-polling"].prototype);
     var jsonp = io.Transport["jsonp-polling"]; // 0.5 has none
     if (jsonp) mendJsonp(jsonp.prototype);

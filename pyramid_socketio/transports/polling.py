@@ -69,7 +69,8 @@ class PollingTransport:
 
     @property
     def writable(self) -> bool:
-        return self._poll is not None and not self._queue
+        # Whatever waits goes out with it.
+        return self._poll is not None
 
     def send(self, message: Outgoing) -> None:
         for packet in message.packets():
@@ -127,10 +128,10 @@ class PollingTransport:
         return packets
 
     def _answer_poll(self, packets: list[bytes]) -> None:
-        poll, self._poll = self._poll, None
+        poll = self._poll
         assert poll is not None
-        poll.on_abort = None
         headers, body = self.wrap(packets, self._poll_headers)
+        self._poll = poll.on_abort = None
         poll.respond(200, headers, body)
 
     def wrap(self, packets: list[bytes], headers: Headers) -> tuple[Headers, bytes]:

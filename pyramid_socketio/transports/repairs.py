@@ -29,7 +29,8 @@ def repairs_for(revision: Revision, headers: Mapping[str, str]) -> bytes:
     """What goes in front of the first script of a session: before the client knows that it is connected.
 
     Args:
-        headers: of the request; only browsers, which say for what page or element they ask, run what they get.
+        headers: of the request. Browsers, which run what they get, say for what page or what element they ask; others
+            get what the reference sends.
     """
-    asks_for_page = "referer" in headers or "sec-fetch-dest" in headers
-    return _REPAIRS if revision.has_repairs and asks_for_page else b""
+    element = headers.get("sec-fetch-dest", "script" if "referer" in headers else "")
+    return _REPAIRS if revision.has_repairs and element == "script" else b""

@@ -204,6 +204,8 @@ def test_an_answer_waits_whether_the_client_leaves(server: ThreadServer, monkeyp
         assert client.gets.is_silent(0.05)
         since = time.monotonic()
         client.post("a")
+        (session,) = server.sessions.values()
+        assert session.transport.writable  # what is volatile goes along
         client.post("b")
         assert client.finish_poll() == ["re:a", "re:b"]
         assert 0.25 < time.monotonic() - since

@@ -243,6 +243,8 @@ def test_an_answer_waits_whether_the_client_leaves(server: ThreadServer, monkeyp
         assert client.gets.is_silent(0.05)
         since = time.monotonic()
         client.post("3:::a")
+        (session,) = server.sessions.values()
+        assert session.transport.writable  # what is volatile goes along
         client.post("3:::b")
         assert client.finish_poll() == ["3:::re:a", "3:::re:b"]
         assert 0.25 < time.monotonic() - since

@@ -339,14 +339,16 @@ def test_a_waiting_poll_takes_what_is_over_the_limit_at_once(server: ThreadServe
     assert len(first) + len(session.packets(150 - len(first))) == 150
 
 
+@pytest.mark.parametrize("name", ["_take_packets", "wrap"])
 def test_an_error_inside_ends_the_session(
-    server: ThreadServer, session: PollingSession, monkeypatch: pytest.MonkeyPatch
+    server: ThreadServer, session: PollingSession, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def fail(*args: Any) -> None:
+        monkeypatch.undo()
         raise ValueError("a mistake")
 
     start_waiting_poll(server, session)
-    monkeypatch.setattr(PollingTransport, "_take_packets", fail)
+    monkeypatch.setattr(PollingTransport, name, fail)
     session.emit("echo", 1)
     assert session.finish_poll() == "1"
     assert wait_for(lambda: ENDED) == ["transport error"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.peer, pytest.mark.browser]
 
-VERSIONS = ("0.6.18", "0.7.11", "0.8.7", "0.9.17")
+VERSIONS = ("0.6.17", "0.6.18", "0.7.11", "0.8.7", "0.9.17")  # inside, the first two have other names for everything
 
 #: With the last word: whether the page has ``compat.js``.
 MENDED = [
@@ -86,7 +86,7 @@ def ends(client: Client, url: str) -> int:
     # What 0.6 breaks off may be there before its goodbye.
     broken = (
         {"transport close", "transport error"}
-        if (client.version, client.transport) == ("0.6.18", "xhr-polling")
+        if client.version.startswith("0.6.") and client.transport == "xhr-polling"
         else set()
     )
     assert set(reasons) <= {"client"} | broken
@@ -112,7 +112,7 @@ def test_the_same_socket_leaves_and_comes_back(
         # What was said before the goodbye arrives before it, also what had to wait for the end of a POST; but 0.6
         # throws that away, and breaks the POST off.
         old.run("sendAndDisconnect", *saying("last", "words"))
-        if version != "0.6.18":
+        if not version.startswith("0.6."):
             today.hears("message", said("last"))
             today.hears("message", said("words"))
         wait_for(lambda: ends(old, url) == 2)
