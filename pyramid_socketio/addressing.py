@@ -14,6 +14,7 @@ from .adapters import Answers, Audience
 from .errors import AckTimeout, CloseReason, NoSocket, SessionClosed
 from .namespace import CHANNEL, RESERVED, NamespaceSocket, channel_room, user_room
 from .protocol.jsontext import Default, native
+from .protocol.packets import RESERVED_EVENTS
 
 if TYPE_CHECKING:
     from .socketio import SocketIO
@@ -79,7 +80,16 @@ def named_rooms(socket: NamespaceSocket) -> set[str]:
 
 
 def event_data(name: str, args: Iterable[Any], json_dumps: Callable[[Any], str | bytes] | None = None) -> list[Any]:
-    """The event ``[name, *args]``; with ``json_dumps``, as what that makes of the arguments."""
+    """The event ``[name, *args]``; with ``json_dumps``, as what that makes of the arguments.
+
+    Raises:
+        TypeError: the name is no text.
+        ValueError: it is one of those that clients take for something else, or for an error: some end the connection.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of an event must be text, not {type(name).__name__}; send(value) needs no name")
+    if name in RESERVED_EVENTS:
+        raise ValueError(f"{name!r} means something inside of the clients: give the event another name")
     if json_dumps is not None:
         args = [json.loads(json_dumps(value)) for value in args]
     return [name, *args]
@@ -340,7 +350,7 @@ class Server:
         self._owner.require_loop()
         socket = self._owner.members.get(self.namespace, {}).get(session_id)
         if socket is not None:
-            answer = socket.call([event, *args], timeout, self._default)
+            answer = socket.call(event_data(event, args), timeout, self._default)
         else:
             answer = self._call_elsewhere(session_id, event, args, timeout)
         return answer[0] if len(answer) == 1 else (answer or None)

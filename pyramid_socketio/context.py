@@ -19,7 +19,15 @@ from .messagelog import log_message
 from .namespace import FAILURES, NamespaceSocket
 from .protocol.http import escape
 
-__all__ = ["KeyAssertError", "SocketIOContext", "is_lazy", "message", "refusal", "require_connection"]
+__all__ = [
+    "KeyAssertError",
+    "SocketIOContext",
+    "is_lazy",
+    "let_in",
+    "message",
+    "refusal",
+    "require_connection",
+]
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +99,7 @@ class SocketIOContext:
     Subclass it and write methods. In the order in which they run:
 
     - ``connect()``: the client asks to come in; refuse with :class:`~pyramid_socketio.ConnectRefused` or an
-      ``HTTPException``. Runs inside the CONNECT request, with its transaction.
+      ``HTTPException``, raised or returned, or ``return False``. Runs inside the CONNECT request, with its transaction.
     - ``msg_<type>(msg)`` for ``{type: "<type>", ...}``, and ``msg_<name>(*args)`` for other events. What it returns is
       the acknowledgement (a tuple: several arguments); a context that it returns takes over. ``event_<name>`` means the
       same; where a class has both, ``msg_`` wins.
@@ -262,11 +270,12 @@ class SocketIOContext:
                 goes away before, nor when it is so old that it has no acks.
 
         Raises:
+            TypeError, ValueError: no name of an event; see :func:`~pyramid_socketio.addressing.event_data`.
             SessionClosed: the client is gone and ``ack`` was asked for; otherwise nothing happens.
             LimitExceeded: ``max_pending_acks`` are waited for.
             RuntimeError: ``ack`` was asked for in a native thread.
         """
-        data = [event, *args] if self._json_dumps is None else self._event(event, args)
+        data = event_data(event, args, self._json_dumps)
         if ack is None:
             send_event(self.io, data, self.json_default)
         else:
@@ -585,6 +594,18 @@ def is_lazy(function: Any) -> bool:
         or inspect.isgeneratorfunction(function)
         or inspect.isasyncgenfunction(function)
     )
+
+
+def let_in(result: Any) -> None:
+    """Judge what ``connect`` has returned. Views may return refusals: none must be overlooked.
+
+    Raises:
+        ConnectRefused, HTTPException: the client is not let in.
+    """
+    if result is False:
+        raise ConnectRefused
+    if isinstance(result, (HTTPException, ConnectRefused)):
+        raise result
 
 
 def refusal(error: HTTPException) -> ConnectRefused:

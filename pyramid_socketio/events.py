@@ -46,6 +46,7 @@ from pyramid.exceptions import ConfigurationError
 from pyramid.httpexceptions import HTTPException
 
 from .channels import ChannelContext
+from .context import let_in
 from .errors import ConnectRefused, SessionClosed
 from .interfaces import IEventHandlers
 from .namespace import FAILURES
@@ -239,8 +240,7 @@ class EventsContext(ChannelContext):
             except FAILURES as error:
                 self._report(error)
                 raise
-            if _refuses(result):
-                raise ConnectRefused if result is False else result
+            let_in(result)
 
     def subscribing(self, channel: str) -> Any:
         """Runs ``on_subscribe``, until a handler refuses."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 from gevent.event import Event
 from pyramid.httpexceptions import HTTPException, HTTPNotImplemented
 
-from .context import SocketIOContext, refusal
-from .errors import ConnectRefused, NoNamespace
+from .context import SocketIOContext, let_in, refusal
+from .errors import NoNamespace
 from .interfaces import AUTH, CANNOT_SERVE, CONNECTION, SOCKET, ISocketIO
 from .namespace import Connector, Context, NamespaceSocket
 from .settings import parse_settings
@@ -76,9 +76,7 @@ class _Managed:
         context.io = socket
         context._over = False
         try:
-            result: Any = context.connect()  # type: ignore[func-returns-value]
-            if isinstance(result, (HTTPException, ConnectRefused)):
-                raise result
+            let_in(context.connect())  # type: ignore[func-returns-value]
         except BaseException as error:
             context.stop()
             self._taken = False  # the client may try again, with something else as its `auth`

@@ -91,6 +91,14 @@ def test_arguments_may_be_written_by_the_applications_own_encoder(node: SocketIO
     assert anna.packets == ['42["event","<1>","<{2}>"]']
 
 
+def test_names_that_no_event_can_have(node: SocketIO, server: Server) -> None:
+    anna = member(node)
+    for send in (server.emit, server.to_user(1).emit, lambda name: server.call(anna.id, name)):
+        with pytest.raises(ValueError, match="give the event another name"):
+            send("disconnect")
+    assert anna.packets == []
+
+
 def test_no_rooms_are_nobody(node: SocketIO, server: Server) -> None:
     anna = member(node)
     nobody: list[str] = []

@@ -330,6 +330,25 @@ def test_http_exceptions(error: Exception, answer: Any, exception_view: bool, re
     assert len(Refusing.stopped) == 1
 
 
+def test_false_is_a_refusal(config: Configurator) -> None:
+    class Refusing(SocketIOContext):
+        def connect(self) -> Any:
+            return False
+
+    config.add_socketio_context(Refusing, "/")
+    assert refused(config, "/") == ("Connection refused", None)
+
+
+def test_a_context_whose_init_forgets_its_parents(config: Configurator, caplog: pytest.LogCaptureFixture) -> None:
+    class Forgetful(SocketIOContext):
+        def __init__(self, request: Any) -> None:
+            self.count = 0
+
+    config.add_socketio_context(Forgetful, "/")
+    assert refused(config, "/") == ("Internal server error", {"status": 500})
+    assert "Forgetful.__init__ must take the request and call super().__init__(request)" in caplog.text
+
+
 def test_an_error_is_logged_once_and_tells_nothing(config: Configurator, caplog: pytest.LogCaptureFixture) -> None:
     context_class = refusing(ValueError("secret"))
     config.add_socketio_context(context_class, "/")

@@ -15,6 +15,7 @@ from pyramid.renderers import JSON
 
 from pyramid_socketio import SocketIOContext
 from pyramid_socketio.errors import AckTimeout
+from pyramid_socketio.protocol.packets import RESERVED_EVENTS
 from pyramid_socketio.protocol.socketio_v5 import encode_event
 from tests.contexts import Chat, connected
 
@@ -43,6 +44,26 @@ def test_sending() -> None:
         ("others", ["e", 1]),
         ("all", ["message", "all"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [*((name, ValueError) for name in sorted(RESERVED_EVENTS)), *((name, TypeError) for name in (1, None, {}, b"a"))],
+)
+def test_names_that_no_event_can_have(name: Any, error: type[Exception]) -> None:
+    context, socket = connected(Chat)
+    for send in (
+        context.emit,
+        lambda name: context.emit(name, ack=print),
+        context.send_event,
+        context.broadcast_event,
+        context.call,
+        context.to("room").emit,
+        context.to("room").call,
+    ):
+        with pytest.raises(error, match=r"the name of an event must be text|give the event another name"):
+            send(name)
+    assert socket.sent == socket.broadcasts == socket.asked == []
 
 
 def test_asking() -> None:

@@ -17,6 +17,7 @@ from pyramid.router import Router
 from pyramid.urldispatch import RoutesMapper
 from pyramid.util import InstancePropertyHelper
 
+from ..context import let_in
 from ..errors import ConnectRefused, NoNamespace
 from ..interfaces import AUTH, SOCKET, ISocketIONamespaces
 
@@ -108,9 +109,10 @@ def connect_view(context_class: type[SocketIOContext]) -> Callable[[Any, Request
         attempt: Attempt = request.environ[_ATTEMPT]
         request.environ[SOCKET].userid = request.authenticated_userid
         attempt.context = context = context_class(request)
-        result: Any = context.connect()  # type: ignore[func-returns-value]
-        if isinstance(result, (HTTPException, ConnectRefused)):
-            raise result  # views may return these, and a refusal must not be overlooked
+        if context.io is None:
+            name = context_class.__qualname__
+            raise TypeError(f"{name}.__init__ must take the request and call super().__init__(request)")
+        let_in(context.connect())  # type: ignore[func-returns-value]
         attempt.connected = True
         return Response(headerlist=[], app_iter=())
 
