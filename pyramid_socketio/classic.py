@@ -8,11 +8,20 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from .classic_session import ClassicSession
-from .errors import BadHandshakeMethod, BadRequest, Forbidden, HandshakeError, UnknownTransport, UnsupportedRevision
+from .errors import (
+    BadHandshakeMethod,
+    BadRequest,
+    Forbidden,
+    HandshakeError,
+    NoUpgrade,
+    RefusedTransport,
+    UnknownTransport,
+    UnsupportedRevision,
+)
 from .handshake import UPGRADE_KEY, Answer, parse_query
 from .origins import check_origin, check_script, cors_headers, preflight_headers
 from .protocol.hixie import Handshake
-from .protocol.http import encode_head, escape
+from .protocol.http import encode_head
 from .protocol.paths import ClassicRequest
 from .protocol.revisions import Revision
 from .protocol.scripts import encode_script_error
@@ -92,10 +101,7 @@ class Classic:
             log.info("refused a WebSocket: %s", refused)
             return Answer(refused.status, [("Connection", "close"), _TEXT, *refused.headers], str(refused).encode())
         except HandshakeError as error:
-            # What a setting keeps out never gets in: that is for somebody to change.
-            level = logging.WARNING if isinstance(error, (UnsupportedRevision, UnknownTransport)) else logging.INFO
-            peer = environ.get("REMOTE_ADDR", "a local client")
-            log.log(level, "refused %s of %s: %s", escape(exchange.head.path), peer, escape(str(error)))
+            self._engine.log_refusal(exchange, environ, error)
             if exchange.wants_websocket:
                 cors = [("Connection", "close"), *cors]
             return self._error(error, query, cors)
@@ -132,7 +138,7 @@ class Classic:
         if name in self._settings.transports:
             return UnknownTransport(f"{revision} has no transport {name}")
         served = " ".join(self._settings.transports)
-        return UnknownTransport(f"{name} of revision {revision.name} is not one of socketio.transports = {served}")
+        return RefusedTransport(f"{name} of revision {revision.name} is not one of socketio.transports = {served}")
 
     def _error(self, error: HandshakeError, query: Mapping[str, str], cors: Headers) -> Answer:
         """The texts that clients 0.7 to 0.9 show; older ones show none."""
@@ -280,7 +286,7 @@ class Classic:
             log.info("refused a WebSocket: %s", refused)
             exchange.respond(refused.status, [_TEXT, *refused.headers], str(refused).encode(), close=True)
         except HandshakeError as error:
-            log.info("refused %s: %s", escape(exchange.head.path), escape(str(error)))
+            self._engine.log_refusal(exchange, session.environ, error)
             answer = self._error(error, {}, cors)
             exchange.respond(answer.status, answer.headers, answer.body, close=exchange.wants_websocket)
 
@@ -313,9 +319,7 @@ class Classic:
 
             return 200, [*framing.headers(version), *cors], stream
         if not exchange.wants_websocket:
-            raise BadRequest(
-                f"{name} without an Upgrade header; a proxy in front has to pass Upgrade and Connection on"
-            )
+            raise NoUpgrade(f"{name} without an Upgrade header; a proxy in front has to pass Upgrade and Connection on")
         draft = recognise_draft(exchange.head, own["wsgi.url_scheme"], self._settings)
         if draft is not None:
             return 101, [], self._draft_opener(name, revision, draft, attach)

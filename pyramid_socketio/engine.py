@@ -13,7 +13,9 @@ from .errors import (
     BadHandshakeMethod,
     BadRequest,
     CloseReason,
+    Forbidden,
     HandshakeError,
+    NoUpgrade,
     RefusedTransport,
     UnknownSid,
     UnknownTransport,
@@ -47,6 +49,9 @@ _TRANSPORTS: Final = ("polling", "websocket")
 #: A path beyond these is no reason to answer at once; its sessions are found all the same.
 _MAX_PATHS: Final = 100
 
+#: Clients may also think of many origins.
+_MAX_WARNED: Final = 100
+
 
 class Engine:
     """The Engine.IO server of one application.
@@ -67,6 +72,8 @@ class Engine:
         self._classic_sessions = 0
         #: Where sessions were opened; only the first few, because clients may choose among many.
         self.paths: set[str] = set()
+        #: Reasons for refusals that have been warned of: clients may repeat them for ever.
+        self._warned: set[str] = set()
         #: No new sessions: the server is shutting down.
         self.closing = False
         self._accept = accept
@@ -118,11 +125,24 @@ class Engine:
             fields = [("Connection", "close"), ("Content-Type", "text/html"), *refused.headers]
             return Answer(refused.status, fields, str(refused).encode())
         except HandshakeError as error:
-            # What a setting keeps out never gets in: that is for somebody to change.
-            level = logging.WARNING if isinstance(error, (UnsupportedRevision, RefusedTransport)) else logging.INFO
-            peer = environ.get("REMOTE_ADDR", "a local client")
-            log.log(level, "refused %s of %s: %s", escape(exchange.head.path), peer, escape(str(error)))
+            self.log_refusal(exchange, environ, error)
             return self._error(error, websocket, cors)
+
+    def log_refusal(self, exchange: Exchange, own: Mapping[str, Any], error: HandshakeError) -> None:
+        """Log why a request is refused; as a warning where a setting, or a proxy, is to be changed.
+
+        Args:
+            own: the WSGI environ of the request, or of the session that it names; empty where there is none.
+        """
+        text = escape(str(error))
+        level = logging.INFO
+        if isinstance(error, (UnsupportedRevision, RefusedTransport)):
+            level = logging.WARNING
+        elif isinstance(error, (Forbidden, NoUpgrade)) and text not in self._warned and len(self._warned) < _MAX_WARNED:
+            self._warned.add(text)
+            level = logging.WARNING
+        peer = f" of {own.get('REMOTE_ADDR', 'a local client')}" if own else ""
+        log.log(level, "refused %s%s: %s", escape(exchange.head.path), peer, text)
 
     def _classic_request(self, path: str) -> ClassicRequest | None:
         """What a classic client asks for; what stands before the resource is the application's, whatever its name."""
@@ -148,7 +168,7 @@ class Engine:
             refusal = RefusedTransport if transport in _TRANSPORTS else UnknownTransport
             raise refusal(f"transport={transport[:40]}{of} is not one of socketio.transports = {served}")
         if transport == "websocket" and not websocket:
-            raise BadRequest(
+            raise NoUpgrade(
                 "transport=websocket without an Upgrade header; a proxy in front has to pass Upgrade and Connection on"
             )
         return transport
@@ -330,7 +350,8 @@ class Engine:
             headers = [("Content-Type", "text/html"), *refused.headers]
             exchange.respond(refused.status, headers, str(refused).encode(), close=True)
         except HandshakeError as error:
-            log.info("refused %s: %s", escape(head.path), escape(str(error)))
+            session = self.sessions.get(query["sid"]) if query and "sid" in query else None
+            self.log_refusal(exchange, session.environ if session else {}, error)
             answer = self._error(error, websocket, cors)
             exchange.respond(answer.status, answer.headers, answer.body, close=websocket)
 

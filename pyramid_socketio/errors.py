@@ -162,6 +162,10 @@ class BadRequest(HandshakeError):
     message = "Bad request"
 
 
+class NoUpgrade(BadRequest):
+    """A request for a WebSocket that does not ask for the protocol: mostly a proxy has kept the header."""
+
+
 class Forbidden(HandshakeError):
     http_status = 403
     code = 4

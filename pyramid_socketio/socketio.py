@@ -22,6 +22,7 @@ from .evented.workers import Workers
 from .interfaces import CONNECTION
 from .namespace import CONNECTED, Connector, NamespaceSocket
 from .protocol.jsontext import Default
+from .protocol.packets import EncodedPacket
 from .protocol.revisions import Revision
 from .session import BaseSession, Session
 from .settings import Settings
@@ -130,11 +131,16 @@ class SocketIO:
                 last = revision
                 group = groups.setdefault(id(revision), (revision, []))[1]
             group.append(socket)
-        # All of it before anything is sent: what cannot be JSON reaches nobody.
-        messages = [self._encode(revision, namespace, data, default) for revision, _ in groups.values()]
-        for message, (_, group) in zip(messages, groups.values(), strict=True):
-            if message is not None:
-                self._send_to_all(group, message)
+        # All of it before anything is sent: what cannot be JSON reaches nobody. By name, because the kinds of clients
+        # that share one write the same event, and frame it in different ways.
+        events: dict[str, EncodedPacket | None] = {}
+        for revision, _ in groups.values():
+            if revision.name not in events:
+                events[revision.name] = self._encode(revision, namespace, data, default)
+        for revision, group in groups.values():
+            event = events[revision.name]
+            if event is not None:
+                self._send_to_all(group, revision.engine.Message(event))
 
     @staticmethod
     def _send_to_all(group: list[NamespaceSocket], message: Any) -> None:
@@ -190,10 +196,13 @@ class SocketIO:
             except Exception:
                 log.exception("what a native thread has sent failed")
 
-    def _encode(self, revision: Revision, namespace: str, data: list[Any], default: Default | None) -> Any:
-        """The event as it goes out to clients of a revision; ``None`` where that cannot carry it."""
+    def _encode(
+        self, revision: Revision, namespace: str, data: list[Any], default: Default | None
+    ) -> EncodedPacket | None:
+        """The event as clients of a revision read it; ``None`` where that cannot carry it."""
         try:
-            return revision.engine.Message(revision.socket.encode_event(namespace, data, None, default))
+            encoded: EncodedPacket = revision.socket.encode_event(namespace, data, None, default)
+            return encoded
         except NotCarried as error:
             self.not_carried(revision, data[0], error)
             return None

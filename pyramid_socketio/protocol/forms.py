@@ -8,7 +8,7 @@ from typing import Final
 
 from ..errors import PacketError
 
-__all__ = ["form_field"]
+__all__ = ["form_field", "form_value"]
 
 #: No browser writes it; Python's decoder takes such signs as they are.
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -29,6 +29,24 @@ def form_field(body: bytes, name: str) -> str:
         return _unquote(value.replace(b"+", b" ")).decode()
     except UnicodeDecodeError:
         raise PacketError("a form that is not UTF-8") from None
+
+
+def form_value(body: bytes, name: str) -> str | None:
+    """The value of a field, read as Node does: other fields do not matter, and a bad escape stands for itself.
+
+    Args:
+        name: letters.
+
+    Returns:
+        ``None`` where the field is missing, or there more than once.
+
+    Raises:
+        PacketError: it is not UTF-8.
+    """
+    values = re.findall(b"(?:^|&)%b=([^&]*)" % name.encode(), body)
+    if len(values) != 1:
+        return None
+    return form_field(b"%b=%b" % (name.encode(), _BAD_ESCAPE.sub(b"%25", values[0])), name)
 
 
 def _unquote(value: bytes) -> bytes:

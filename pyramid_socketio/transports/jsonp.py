@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from ..errors import BadRequest, PacketError
-from ..protocol.forms import form_field
+from ..protocol.forms import form_value
 from ..protocol.jsontext import dumps
 from ..protocol.packets import EnginePacket
 from ..protocol.revisions import Revision
@@ -64,7 +64,9 @@ class JSONPTransport(PollingTransport):
     def _decode(self, body: bytes, binary: bool) -> list[EnginePacket | PacketError]:
         if binary:
             raise PacketError("not a form")
-        payload = form_field(body, "d")
+        payload = form_value(body, "d")
+        if payload is None:
+            return []  # "missing d, d twice, other body types: ignored" (Engine.IO 3, section 7)
         # Form fields cannot carry a newline: the client writes backslash and n, and two backslashes where the text has
         # one before an n.
         unescaped = "\\n".join(part.replace("\\n", "\n") for part in payload.split("\\\\n"))

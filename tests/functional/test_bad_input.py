@@ -708,6 +708,36 @@ def test_the_log_says_which_setting_keeps_a_transport_out(query: str, who: str) 
         assert record.getMessage() == f"refused /socket.io/ of 127.0.0.1: {why}"
 
 
+def test_a_session_whose_next_transport_is_kept_out() -> None:
+    with ThreadServer(application(transports="polling xhr-polling")) as server:
+        sid = request(server.port, "GET", "/socket.io/?EIO=4&transport=polling").text.split('"')[3]
+        request(server.port, "GET", f"/socket.io/?EIO=4&transport=websocket&sid={sid}", UPGRADE)
+        classic = request(server.port, "GET", "/socket.io/1/").text.partition(":")[0]
+        request(server.port, "GET", f"/socket.io/1/jsonp-polling/{classic}?i=0")
+        of = "is not one of socketio.transports = polling xhr-polling"
+        assert [record.getMessage() for record in server.records if record.levelname == "WARNING"] == [
+            f"refused /socket.io/ of 127.0.0.1: transport=websocket of revision 4 {of}",
+            f"refused /socket.io/1/jsonp-polling/{classic} of 127.0.0.1: jsonp-polling of revision 0.9 {of}",
+        ]
+
+
+def test_what_a_proxy_does_wrong_is_a_warning_once() -> None:
+    with ThreadServer(application()) as server:
+        sid = request(server.port, "GET", "/socket.io/1/").text.partition(":")[0]
+        paths = {
+            "/socket.io/?EIO=4&transport=polling": {"Origin": "http://a.example"},
+            "/socket.io/?EIO=4&transport=websocket": {},
+            "/socket.io/1/": {"Origin": "http://b.example"},
+            f"/socket.io/1/websocket/{sid}": {},
+        }
+        for _ in range(2):
+            for path, headers in paths.items():
+                assert request(server.port, "GET", path, headers).status in (400, 403)
+        refusals = [record for record in server.records if record.getMessage().startswith("refused ")]
+        assert [record.levelname for record in refusals] == ["WARNING"] * 4 + ["INFO"] * 4
+        assert all("proxy in front has to pass" in record.getMessage() for record in refusals)
+
+
 @pytest.mark.parametrize(
     ("query", "level", "why"),
     [

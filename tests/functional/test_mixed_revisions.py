@@ -19,7 +19,7 @@ from tests.conftest import wait_for
 from tests.functional.classic import Polling06, Polling09, Socket06, Socket09, handshake
 from tests.functional.raw import EngineSocket, PollingSession, WebSocket, request
 from tests.functional.serving import ThreadServer
-from tests.functional.test_eio3 import OldPolling, OldSocket
+from tests.functional.test_eio3 import PATH, OldPolling, OldSocket
 
 
 class Room(SocketIOContext):
@@ -122,27 +122,29 @@ def test_a_broadcast_encodes_once_for_each_revision_and_framing(
 
         return call
 
-    ports = [server.port] * 3
-    today = [EngineSocket(port) for port in ports] + [PollingSession(port) for port in ports]
-    for session in today[3:]:
-        session.join()
-    older = [OldSocket(port) for port in ports] + [OldPolling(port) for port in ports]
-    classic = [Socket09(port) for port in ports] + [Socket06(port) for port in ports]
-    pollers = [Polling06(port) for port in ports]
+    today, older, classic, pollers = [], [], [], []  # type: ignore[var-annotated]
+    # In turns, so that clients of one kind do not stand together; and all kinds of clients 1.x and 2.x.
+    for kind in ("", "&b64=1", "&t=1795226034745-0", "&b64=1&t=1795226034745-0"):
+        today += [EngineSocket(server.port), PollingSession(server.port)]
+        today[-1].join()
+        older += [OldSocket(server.port, f"EIO=3{kind}"), OldPolling(server.port, f"{PATH}{kind}")]
+        classic += [Socket09(server.port), Socket06(server.port)]
+        pollers += [Polling06(server.port)]
     members = server.application.registry.getUtility(ISocketIO).members
-    wait_for(lambda: len(members["/"]) == 21)
+    wait_for(lambda: len(members["/"]) == 28)
     for module, name in ((socketio_v5, "today"), (socketio_v1, "0.9"), (socketio_v0, "0.6")):
         monkeypatch.setattr(module, "encode_event", counted(name, module.encode_event))
     monkeypatch.setattr(Codec, "encode_event", counted("2", Codec.encode_event))
     for module, name in ((payload_v1, "frames 0.9"), (payload_v0, "frames 0.6")):
         monkeypatch.setattr(module, "Message", counted(name, module.Message))
     today[0].emit("all", {})
-    assert [client.event() for client in today[1:3]] == [["message", {"n": 1}]] * 2
-    assert {client.receive_text() for client in classic[:3]} == {'4:::{"n":1}'}
-    assert {client.receive_text() for client in classic[3:]} == {'~m~10~m~~j~{"n":1}'}
-    assert [client.poll() for client in pollers] == [['~j~{"n":1}']] * 3
+    assert [client.event() for client in today[2::2]] == [["message", {"n": 1}]] * 3
+    assert {client.receive_text() for client in older[::2]} == {'42["message",{"n":1}]'}
+    assert {client.receive_text() for client in classic[::2]} == {'4:::{"n":1}'}
+    assert {client.receive_text() for client in classic[1::2]} == {'~m~10~m~~j~{"n":1}'}
+    assert [client.poll() for client in pollers] == [['~j~{"n":1}']] * 4
     assert calls == {"today": 1, "2": 1, "0.9": 1, "0.6": 1, "frames 0.9": 1, "frames 0.6": 1}
-    for client in (*today, *older[:3], *classic, *pollers):
+    for client in (*today, *older[::2], *classic, *pollers):
         client.__exit__()
 
 

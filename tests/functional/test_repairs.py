@@ -66,9 +66,7 @@ def test_the_packets_arrive_whatever_a_page_calls_io(server: ThreadServer, io: s
 
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Dest": "empty", "Referer": "http://127.0.0.1/page"}])
 @pytest.mark.parametrize("revision", FIRST)
-def test_who_asks_for_no_script_element_gets_none(
-    server: ThreadServer, revision: str, headers: dict[str, str]
-) -> None:
+def test_who_asks_for_no_script_element_gets_none(server: ThreadServer, revision: str, headers: dict[str, str]) -> None:
     path, begin = FIRST[revision]
     with Connection(server.port) as gets:
         assert re.match(begin, gets.request("GET", path(server.port), headers).text)
