@@ -42,6 +42,10 @@ _CONTROL_CHARACTER: Final = re.compile("[\x00-\x1f\x7f]")
 _NO_CONTEXT: Final = ", no context answers it: config.add_socketio_context and config.scan() register contexts"
 
 
+def _hint(unknown: NoNamespace) -> str:
+    return f", no context answers it; there are {escape(' '.join(unknown.served))}" if unknown.served else _NO_CONTEXT
+
+
 class _Violation(PacketError):
     """A packet that can be read and is not allowed where it comes (Engine.IO 4, section 10.4, rule 5).
 
@@ -248,7 +252,7 @@ class Connection:
             client,
             escape(namespace, 100),
             escape(str(refused.message)),
-            _NO_CONTEXT if isinstance(refused, NoNamespace) else "",
+            _hint(refused) if isinstance(refused, NoNamespace) else "",
         )
         encode = revision.socket.encode_connect_error
         try:

@@ -207,7 +207,10 @@ class SocketIOContext:
     def unknown(self, name: str, *args: Any) -> Any:
         """Hook: no method handles the message ``name``. By default the client gets the error ``unknown_command``."""
         if self.io.connection.owner.is_news(type(self), name):
-            log.warning("%s has no method for the message %s (said once)", type(self).__name__, escape(repr(name), 100))
+            method = escape(f"msg_{name.translate(_FOLD)}", 50)
+            log.warning(
+                "%s has no %s for the message %s (said once)", type(self).__name__, method, escape(repr(name), 100)
+            )
         return self.error("unknown_command", f"Command unknown: {escape(name, 100)}")
 
     # Who and what

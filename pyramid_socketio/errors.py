@@ -204,10 +204,15 @@ class ConnectRefused(SocketIOError):
 
 
 class NoNamespace(ConnectRefused):
-    """No context answers this namespace."""
+    """No context answers this namespace.
 
-    def __init__(self) -> None:
+    Args:
+        served: the patterns of those that there are, for the log.
+    """
+
+    def __init__(self, served: tuple[str, ...] = ()) -> None:
         super().__init__("Invalid namespace")
+        self.served = served
 
 
 class NoSocket(SocketIOError):

@@ -23,7 +23,7 @@ from pyramid.threadlocal import get_current_request
 from pyramid_socketio.config import socketio_for
 from pyramid_socketio.config.router import ConnectRouter
 from pyramid_socketio.context import SocketIOContext
-from pyramid_socketio.errors import ConnectRefused
+from pyramid_socketio.errors import ConnectRefused, NoNamespace
 
 HANDSHAKE = {
     "REQUEST_METHOD": "GET",
@@ -191,6 +191,10 @@ def test_unknown_namespace(config: Configurator, context_class: type[Recorder]) 
     assert refused(config, "/") == ("Invalid namespace", None)
     assert refused(config, "/chat/") == ("Invalid namespace", None)
     assert context_class.made == []
+    config.add_socketio_context(context_class, "/room/{name}")
+    with pytest.raises(NoNamespace) as info:
+        connect(config, "/rooms/1")
+    assert info.value.served == ("/chat", "/room/{name}")
 
 
 def test_without_any_namespace(config: Configurator) -> None:

@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from pyramid_socketio.errors import ConnectRefused, LimitExceeded
+from pyramid_socketio.errors import ConnectRefused, LimitExceeded, NoNamespace
 from pyramid_socketio.namespace import NamespaceSocket
 from pyramid_socketio.socketio import SocketIO
 from tests.clients import VIOLATION, Client, RecordingContext, make_owner, turns
@@ -113,6 +113,18 @@ def test_unknown_namespaces(caplog: pytest.LogCaptureFixture) -> None:
         f"session secret: refused client - in namespace /nope: Invalid namespace{hint}",
         f"session secret: refused client - in namespace {name[:97]}...: Invalid namespace{hint}",
     ]
+
+
+def test_the_log_says_which_namespaces_there_are(caplog: pytest.LogCaptureFixture) -> None:
+    def connect(*_: Any) -> Any:
+        raise NoNamespace(("/", "/room/{name}"))
+
+    caplog.set_level(logging.INFO)
+    client = Client(make_owner(connect=connect))
+    client.receive("0/rooms/1,")
+    turn_until(lambda: client.packets == ['44/rooms/1,{"message":"Invalid namespace"}'])
+    (line,) = caplog.messages
+    assert line.endswith("in namespace /rooms/1: Invalid namespace, no context answers it; there are / /room/{name}")
 
 
 def test_too_many_namespaces_or_refusals() -> None:

@@ -86,6 +86,12 @@ def test_options_that_do_not_count(start: Start, caplog: pytest.LogCaptureFixtur
     ]
 
 
+def test_a_flash_policy_for_no_origin(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    server = start(pyramid_application(True), **WITH_POLICY)
+    assert server.policy is not None and b"allow-access" not in server.policy
+    assert caplog.messages == ["the Flash policy allows nobody: socketio.allowed_origins names no origin"]
+
+
 WITH_POLICY = {"policy_server": True, "policy_listener_host": "127.0.0.1", "policy_listener_port": 0}
 
 

@@ -225,7 +225,7 @@ class ConnectRouter(Router):  # type: ignore[misc]
             response = self.execution_policy(environ, self)
         except (ConnectRefused, HTTPException) as error:
             _cut_off(error)
-            raise _refusal(error, 500, attempt) from None
+            raise self._refusal(error, 500, attempt) from None
         except Exception as error:
             failure, context = attempt.failure
             if error is failure:
@@ -240,7 +240,26 @@ class ConnectRouter(Router):  # type: ignore[misc]
         if unharmed and attempt.connected and attempt.context is not None:
             return attempt.context
         _cut_off(attempt.handled)
-        raise _refusal(attempt.handled, response.status_int, attempt)
+        raise self._refusal(attempt.handled, response.status_int, attempt)
+
+    def _refusal(self, error: Exception | None, status: int, attempt: Attempt) -> ConnectRefused:
+        """What the client is told: the application's own refusal, or a fixed text for a status; never what went wrong.
+
+        Args:
+            error: the exception that ended the request, if one did.
+            status: of the response; what counts where the exception has none of its own.
+            attempt: without a context in it, a 404 says that no view was found.
+        """
+        if isinstance(error, ConnectRefused):
+            return error
+        if isinstance(error, HTTPException):
+            status = error.status_int
+        elif error is not None and status < 400:
+            status = 500  # the exception view's friendly page is still no success
+        if status == 404 and attempt.context is None:
+            return NoNamespace(tuple(route.pattern for route in self.routes_mapper.get_routes()))
+        known = status_map.get(status)
+        return ConnectRefused(known.title if known and status >= 300 else "Connection refused", {"status": status})
 
     def _slim(self, request: Any, handshake: dict[str, Any], path: str) -> Request:
         """A request for the life of the context: what the client asked for, without what Pyramid and tweens added."""
@@ -264,26 +283,6 @@ def _cut_off(error: Exception | None) -> None:
     """
     if error is not None:
         error.__traceback__ = error.__context__ = None
-
-
-def _refusal(error: Exception | None, status: int, attempt: Attempt) -> ConnectRefused:
-    """What the client is told: the application's own refusal, or a fixed text for a status; never what went wrong.
-
-    Args:
-        error: the exception that ended the request, if one did.
-        status: of the response; what counts where the exception has none of its own.
-        attempt: without a context in it, a 404 says that no view was found.
-    """
-    if isinstance(error, ConnectRefused):
-        return error
-    if isinstance(error, HTTPException):
-        status = error.status_int
-    elif error is not None and status < 400:
-        status = 500  # the exception view's friendly page is still no success
-    if status == 404 and attempt.context is None:
-        return NoNamespace()
-    known = status_map.get(status)
-    return ConnectRefused(known.title if known and status >= 300 else "Connection refused", {"status": status})
 
 
 def connector(registry: Registry) -> Callable[[NamespaceSocket, Any], SocketIOContext]:

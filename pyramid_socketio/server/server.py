@@ -214,6 +214,8 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
                 "the Flash policy allows nobody: socketio.allowed_origins is not known, as the application %s", why
             )
             return ()
+        if not settings.allowed_origins:
+            log.warning("the Flash policy allows nobody: socketio.allowed_origins names no origin")
         return settings.allowed_origins
 
     # Connections stay in the hub: no greenlet, and no socket object of gevent's.
