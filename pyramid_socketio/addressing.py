@@ -122,6 +122,7 @@ def send_event(socket: NamespaceSocket, data: list[Any], default: Default) -> No
     """
     owner = socket.connection.owner
     if owner.in_loop:
+        owner.catch_up()
         socket.send_event(data, default)
     else:
         owner.run_in_loop(partial(socket.send_event, plain_json(data, default), default))

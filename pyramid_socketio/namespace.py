@@ -406,6 +406,7 @@ class NamespaceSocket:
                 self._make_room()
 
     def _acknowledge(self, id: Any, event: Any, answer: list[Any] | None) -> None:
+        self.connection.owner.catch_up()
         context = self.context
         encode = self.engine_session.revision.socket.encode_ack
         try:

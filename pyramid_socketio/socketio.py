@@ -174,14 +174,21 @@ class SocketIO:
         """
         if not self.in_loop:
             raise RuntimeError("call() cannot wait for clients in a native thread")
+        self.catch_up()
 
     def run_in_loop(self, send: Callable[[], None]) -> None:
         """Run something that sends: at once, or in its turn where a native thread asks for it."""
         if self.in_loop:
+            self.catch_up()
             send()
         else:
             self._handed_over.append(send)
             self._hub.loop.run_callback_threadsafe(self._take_over)
+
+    def catch_up(self) -> None:
+        """Send what native threads have handed over before: who sends now may have waited for one of them."""
+        if self._handed_over and gevent.getcurrent() is not self._hub:
+            self._send_handed_over()
 
     def _take_over(self) -> None:
         # In a greenlet, because of what is found out while it sends: from the hub, the end of a client would be told to

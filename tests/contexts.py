@@ -47,6 +47,9 @@ class RecordingSocket:
     def require_loop(self) -> None:
         """It is."""
 
+    def catch_up(self) -> None:
+        """Nothing has been handed over."""
+
     def is_news(self, subject: Any, name: Any) -> bool:
         return True
 

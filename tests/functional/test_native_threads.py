@@ -14,7 +14,7 @@ from pyramid.config import Configurator
 from pyramid_socketio.channels import ChannelContext
 from tests.conftest import wait_for
 from tests.functional.events import Today, channels, happened, serve, socketio_server
-from tests.functional.raw import PollingSession
+from tests.functional.raw import EngineSocket, PollingSession
 from tests.functional.serving import ThreadServer
 
 
@@ -72,6 +72,17 @@ class Worker(ChannelContext):
 
         gevent.get_hub().threadpool.apply(work)
 
+    def msg_progress(self, *args: Any) -> str:
+        def work() -> None:
+            for percent in range(0, 101, 10):
+                self.emit("progress", percent)
+
+        gevent.get_hub().threadpool.apply(work)
+        if args:
+            self.emit("done")
+            gevent.get_hub().threadpool.apply(work)
+        return "the answer"
+
     def msg_end(self, *args: Any) -> None:
         gevent.get_hub().threadpool.apply(self.kill)
 
@@ -80,6 +91,17 @@ class Worker(ChannelContext):
 def server(enter: Any) -> ThreadServer:
     server: ThreadServer = enter(serve(contexts=[(Worker, "/")]))
     return server
+
+
+@pytest.mark.parametrize("handler_sends", [True, False])
+def test_what_a_thread_has_sent_comes_before_what_follows(
+    server: ThreadServer, enter: Any, handler_sends: bool
+) -> None:
+    websocket = enter(EngineSocket(server.port))
+    websocket.send_text('427["progress",1]' if handler_sends else '427["progress"]')
+    progress = [f'42["progress",{percent}]' for percent in range(0, 101, 10)]
+    expected = [*progress, '42["done"]', *progress] if handler_sends else progress
+    assert [websocket.receive_text() for _ in range(len(expected) + 1)] == [*expected, '437["the answer"]']
 
 
 def test_what_a_thread_sends_arrives(server: ThreadServer, enter: Any) -> None:
