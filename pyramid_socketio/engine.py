@@ -153,9 +153,13 @@ class Engine:
         """The answer to a handshake while no client can be taken."""
         if not self.closing and len(self.sessions) < self.settings.max_sessions:
             return None
-        why = "shutting down" if self.closing else "socketio.max_sessions"
-        log.warning("refused a client with 503: %s", why)
-        return Answer(503, [("Retry-After", "5"), ("Content-Type", "text/plain"), *cors], b"Too many clients")
+        if self.closing:
+            body = b"The server is shutting down"
+            log.info("refused a client with 503: shutting down")
+        else:
+            body = b"Too many clients"
+            log.warning("refused a client with 503: socketio.max_sessions")
+        return Answer(503, [("Retry-After", "5"), ("Content-Type", "text/plain"), *cors], body)
 
     def _transport(self, query: Mapping[str, str], websocket: bool) -> str:
         transport = query.get("transport", "")

@@ -147,6 +147,10 @@ def run(
             # A signal between two looks of the event loop is seen at the next one, so there is one every second.
             while not stop.wait(1.0):
                 pass
+            if monitored:
+                # Who comes now waits for the next server.
+                for server in servers:
+                    server.stop_accepting()
             gevent.joinall([gevent.spawn(server.shutdown) for server in servers], raise_error=True)
     finally:
         for listener in listeners:

@@ -257,17 +257,20 @@ class SocketIOServer(WSGIServer):  # type: ignore[misc]
         """gevent would close the connection as soon as :meth:`handle` returns."""
 
     def shutdown(self) -> None:
-        """Stop in order: no new connections, every client told, every ``disconnect`` run, then the rest closed.
+        """Stop in order: every client told, every ``disconnect`` run, no new connections, then the rest closed.
 
         Takes at most ``socketio.drain_timeout`` and a little more.
         """
         if self.stopping:
             return
         self.stopping = True
-        self.stop_accepting()
         if self.policy_listener is not None:
             self.policy_listener.stop()
+        # There are clients that come for their last words on new connections; new clients get a 503.
         gevent.joinall([gevent.spawn(shutdown) for shutdown in self.engines.values()])
+        # Closed, because who is only not accepted would wait. A monitor keeps it open for the next server.
+        self.stop_accepting()
+        self.socket.close()
         for connection in tuple(self.connections):
             connection.close_idle()
         with gevent.Timeout(STOP_TIMEOUT, False):

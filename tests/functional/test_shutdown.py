@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 import pytest
+from gevent.event import Event
 
 from tests.conftest import DEADLINE, ServerProcess, wait_for
-from tests.functional.raw import Connection, EngineSocket, PollingSession
+from tests.functional.raw import Connection, EngineSocket, PollingSession, request
 from tests.functional.serving import ThreadServer
 
 
@@ -102,19 +104,57 @@ def test_a_request_that_meets_the_end() -> None:
         assert idle.read_to_end() == b""
 
 
+def test_clients_that_come_while_the_others_are_told(server: Callable[..., ServerProcess], enter: Any) -> None:
+    """Last words are fetched on a new connection, and who is new is sent away at once, and not left to wait."""
+    process = server("contexts_app", socketio_close_timeout=2)
+    blocked = enter(EngineSocket(process.port))
+    blocked.emit("sleep", 60)
+    assert blocked.event() == ["blocked"]
+    poll = enter(PollingSession(process.port))
+    poll.join()
+    poll.emit("echo", 1)
+    process.process.send_signal(signal.SIGTERM)
+    assert blocked.close_code() == 1001
+    with Connection(process.port) as anew:
+        assert anew.request("GET", poll.path).text.split("\x1e") == ['42["echo",1]', "6", "1"]
+    answer = request(process.port, "GET", "/socket.io/?EIO=4&transport=polling")
+    assert (answer.status, answer.text) == (503, "The server is shutting down")
+    assert answer.headers["retry-after"] == "5"
+    assert process.process.wait(DEADLINE) == 0, process.log
+    assert "WARNING" not in process.log
+
+
+def test_who_comes_after_that_is_refused_while_requests_end() -> None:
+    release = Event()
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        release.wait()
+        start_response("200 OK", [("Content-Length", "4")])
+        return [b"done"]
+
+    with ThreadServer(application) as server, Connection(server.port) as slow:
+        slow.ask("GET", "/")
+        wait_for(lambda: server.server.connections)
+        ending = server.call(lambda: gevent.spawn(server.server.shutdown))
+        wait_for(lambda: refuses(server.port))
+        server.call(release.set)
+        assert slow.response().text == "done"
+        wait_for(lambda: ending.ready())
+
+
+def refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), DEADLINE).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def test_nobody_new_gets_in_while_the_server_stops(server: Callable[..., ServerProcess], enter: Any) -> None:
     process = server("contexts_app")
     client = enter(EngineSocket(process.port, "/slow"))
     process.process.send_signal(signal.SIGTERM)
     assert client.close_code() == 1001
-
-    def refused() -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", process.port), DEADLINE).close()
-        except ConnectionRefusedError:
-            return True
-        return False
-
-    wait_for(refused)
+    wait_for(lambda: refuses(process.port))
     assert process.process.wait(DEADLINE) == 0, process.log
     assert ends(process) == {client.id: "shutdown"}
