@@ -254,7 +254,13 @@ class Server:
         self.namespace = namespace
 
     def of(self, namespace: str) -> Server:
-        """The clients of another namespace, such as ``/chat/blue``."""
+        """The clients of another namespace, such as ``/chat/blue``.
+
+        Raises:
+            ValueError: it does not begin with a slash.
+        """
+        if not namespace.startswith("/"):
+            raise ValueError(f"the namespace {namespace!r} must begin with '/'")
         return Server(self._owner, self._default, namespace)
 
     @property

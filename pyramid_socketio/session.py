@@ -186,6 +186,13 @@ class BaseSession:
         state, self.state = self.state, CLOSED
         if state is CLOSED:
             return
+        if reason == CloseReason.SLOW_CONSUMER:
+            settings = self.settings
+            log.info(
+                "session %s: slow consumer: more than socketio.max_queue_bytes = %d waited for it, or took longer than"
+                " socketio.write_timeout = %g, or it polls and more than socketio.max_queue_packets = %d did",
+                *(self.sid[:6], settings.max_queue_bytes, settings.write_timeout, settings.max_queue_packets),
+            )
         self._timer.cancel()
         self.transport = CLOSED_TRANSPORT
         self._forget(self)

@@ -99,6 +99,11 @@ def test_names_that_no_event_can_have(node: SocketIO, server: Server) -> None:
     assert anna.packets == []
 
 
+def test_a_namespace_without_its_slash(server: Server) -> None:
+    with pytest.raises(ValueError, match="'chat' must begin with '/'"):
+        server.of("chat")
+
+
 def test_no_rooms_are_nobody(node: SocketIO, server: Server) -> None:
     anna = member(node)
     nobody: list[str] = []

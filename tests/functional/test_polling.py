@@ -179,6 +179,8 @@ def test_a_client_that_does_not_poll(server: ThreadServer, session: PollingSessi
     session.emit("burst", 101)
     assert wait_for(lambda: ENDED) == ["slow consumer"]
     assert session.is_gone
+    (line,) = [line for line in server.log_lines() if "slow consumer" in line]
+    assert line.startswith(f"session {session.sid[:6]}: slow consumer: more than socketio.max_queue_bytes = ")
 
 
 def test_a_client_that_does_not_poll_for_large_messages(session: PollingSession) -> None:
