@@ -1,5 +1,5 @@
 /*
- * Repairs of old clients: those of 0.6 to 0.9 over polling (of 0.7.0 to 0.7.4 not always over jsonp-polling), and of 1.0
+ * Repairs of old clients: those of 0.5 to 0.9 over polling (of 0.7.0 to 0.7.4 not always over jsonp-polling), and of 1.0
  * and 1.1 over JSONP, say goodbye whenever they leave; and 0.6 is heard after it has connected anew.
  *
  * The first part of `compat.js`; and pages whose clients poll by JSONP get it with the server's first answer, which is a
@@ -43,7 +43,18 @@
   // with the id of its first one.
   function mendJsonp(transport) {
     var disconnect = transport.disconnect, receive = transport._, checkSend = transport[_ + "checkSend"];
-    var post = _ ? "_send" : "sendIORequest", send = transport[post];
+    var post = _ ? "_send" : "sendIORequest", send = transport[post], get = transport[_ + "get"];
+
+    // Its elements go in front of what was the page's first script once: perhaps one of another socket, which is gone.
+    function findPlace(transport) {
+      transport[_ + "insertAt"] = document.getElementsByTagName("script")[0];
+    }
+
+    function removeScript(transport) {
+      var script = transport[_ + "script"];
+      if (script) script.parentNode.removeChild(script);
+      transport[_ + "script"] = null;
+    }
 
     transport.disconnect = function () {
       var goodbye = goodbyeOf(this);
@@ -58,15 +69,20 @@
       } else if (this.sessionid) {
         say(goodbye);
       }
-      if (this[_ + "script"]) this[_ + "script"].parentNode.removeChild(this[_ + "script"]);
-      this[_ + "script"] = null;
+      removeScript(this);
       return disconnect.apply(this, arguments);
     };
     transport._ = function () {
       var script = document.currentScript; // which the oldest browsers do not tell
       return !this[_ + "script"] || (script && script !== this[_ + "script"]) ? this : receive.apply(this, arguments);
     };
+    transport[_ + "get"] = function () {
+      removeScript(this);
+      findPlace(this);
+      return get.apply(this, arguments);
+    };
     transport[post] = function () {
+      findPlace(this);
       if (this[_ + "form"]) this[_ + "form"].action = this[_ + "prepareUrl"]() + "/" + (+new Date) + "/" + this[_ + "index"];
       return send.apply(this, arguments);
     };

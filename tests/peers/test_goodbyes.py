@@ -168,6 +168,23 @@ def test_what_is_said_on_disconnect_is_for_the_next_session(pages: PageClients, 
         pages.close_clients()
 
 
+@pytest.mark.parametrize("version", ["0.6.17", "0.6.18"])
+def test_another_socket_of_the_page_takes_over(pages: PageClients, url: str, version: str) -> None:
+    """Made while the first one had its script in the page, which it takes along."""
+    old = pages.start(version, "jsonp-polling", url)
+    try:
+        old.wait_for(lambda entry: entry.kind == "connect")
+        say(old, "first")
+        old.run("leaveToAnother", "jsonp-polling", {"type": "say", "value": "the other"})
+        old.hears("message", said("the other"))
+        wait_for(lambda: ends(old, url) == 1)
+        old.send({"type": "say", "value": "goes on"})
+        old.hears("message", said("goes on"))
+        assert not [entry for entry in old.heard() if entry.kind == "error"]
+    finally:
+        pages.close_clients()
+
+
 def test_06_is_heard_after_its_connection_was_lost(pages: PageClients, url: str) -> None:
     old = pages.start("0.6.18", "xhr-polling", url, reconnect=True, compat=True)
     try:
