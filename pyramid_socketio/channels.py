@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pyramid.httpexceptions import HTTPException
 
-from .context import SocketIOContext, refusal
+from .context import SocketIOContext, let_in, refusal
 from .errors import ConnectRefused
 from .namespace import channel_room
 
@@ -96,10 +96,7 @@ class ChannelContext(SocketIOContext):
         channels[channel] = False
         try:
             answer = self.subscribing(channel)
-            if answer is False:
-                raise ConnectRefused("Subscription refused")
-            if isinstance(answer, (ConnectRefused, HTTPException)):
-                raise answer
+            let_in(answer, "Subscription refused")
         except BaseException:
             channels.pop(channel, None)
             raise

@@ -101,7 +101,7 @@ class Classic:
             log.info("refused a WebSocket: %s", refused)
             return Answer(refused.status, [("Connection", "close"), _TEXT, *refused.headers], str(refused).encode())
         except HandshakeError as error:
-            self._engine.log_refusal(exchange, environ, error)
+            self._engine.log_refusal(exchange, error, environ)
             if exchange.wants_websocket:
                 cors = [("Connection", "close"), *cors]
             return self._error(error, query, cors)
@@ -286,7 +286,7 @@ class Classic:
             log.info("refused a WebSocket: %s", refused)
             exchange.respond(refused.status, [_TEXT, *refused.headers], str(refused).encode(), close=True)
         except HandshakeError as error:
-            self._engine.log_refusal(exchange, session.environ, error)
+            self._engine.log_refusal(exchange, error, session.environ, session.sid)
             answer = self._error(error, {}, cors)
             exchange.respond(answer.status, answer.headers, answer.body, close=exchange.wants_websocket)
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, TypeVar, cast
 
 import gevent
 from pyramid.httpexceptions import HTTPException
+from pyramid.security import Denied
 
 from .adapters import Audience
 from .addressing import Target, checked_rooms, event_data, named_rooms, plain_json, pyramid_json, send_event
@@ -99,7 +100,8 @@ class SocketIOContext:
     Subclass it and write methods. In the order in which they run:
 
     - ``connect()``: the client asks to come in; refuse with :class:`~pyramid_socketio.ConnectRefused` or an
-      ``HTTPException``, raised or returned, or ``return False``. Runs inside the CONNECT request, with its transaction.
+      ``HTTPException``, raised or returned, or with ``return False`` or ``return request.has_permission(...)``. Runs
+      inside the CONNECT request, with its transaction.
     - ``msg_<type>(msg)`` for ``{type: "<type>", ...}``, and ``msg_<name>(*args)`` for other events. What it returns is
       the acknowledgement (a tuple: several arguments); a context that it returns takes over. ``event_<name>`` means the
       same; where a class has both, ``msg_`` wins.
@@ -599,16 +601,23 @@ def is_lazy(function: Any) -> bool:
     )
 
 
-def let_in(result: Any) -> None:
-    """Judge what ``connect`` has returned. Views may return refusals: none must be overlooked.
+def let_in(result: Any, why: str = "Connection refused") -> None:
+    """Judge what a hook has returned. Views may return refusals: none must be overlooked.
+
+    Args:
+        result: ``False``, what ``request.has_permission`` gives instead of it, or an exception refuses.
+        why: the client is told where the result does not say.
 
     Raises:
         ConnectRefused, HTTPException: the client is not let in.
     """
-    if result is False:
-        raise ConnectRefused
+    if result is False or isinstance(result, Denied):
+        raise ConnectRefused(why)
     if isinstance(result, (HTTPException, ConnectRefused)):
-        raise result
+        try:
+            raise result
+        finally:
+            result = None  # an exception holds this frame: the circle ends here
 
 
 def refusal(error: HTTPException) -> ConnectRefused:

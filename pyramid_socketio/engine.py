@@ -125,24 +125,33 @@ class Engine:
             fields = [("Connection", "close"), ("Content-Type", "text/html"), *refused.headers]
             return Answer(refused.status, fields, str(refused).encode())
         except HandshakeError as error:
-            self.log_refusal(exchange, environ, error)
+            self.log_refusal(exchange, error, environ)
             return self._error(error, websocket, cors)
 
-    def log_refusal(self, exchange: Exchange, own: Mapping[str, Any], error: HandshakeError) -> None:
+    def log_refusal(
+        self, exchange: Exchange, error: HandshakeError, own: Mapping[str, Any] | None, sid: str = ""
+    ) -> None:
         """Log why a request is refused; as a warning where a setting, or a proxy, is to be changed.
 
         Args:
-            own: the WSGI environ of the request, or of the session that it names; empty where there is none.
+            own: the WSGI environ of the request, or of the session that it names, ``None`` where there is none.
+            sid: of that session.
         """
-        text = escape(str(error))
-        level = logging.INFO
-        if isinstance(error, (UnsupportedRevision, RefusedTransport)):
-            level = logging.WARNING
-        elif isinstance(error, (Forbidden, NoUpgrade)) and text not in self._warned and len(self._warned) < _MAX_WARNED:
-            self._warned.add(text)
-            level = logging.WARNING
-        peer = f" of {own.get('REMOTE_ADDR', 'a local client')}" if own else ""
-        log.log(level, "refused %s%s: %s", escape(exchange.head.path), peer, text)
+        path, text = escape(exchange.head.path), escape(str(error))
+        if sid:
+            path = path.replace(sid, sid[:6])
+        if own is None:
+            log.info("refused %s: %s", path, text)
+            return
+        warned = self._warned
+        news = isinstance(error, (Forbidden, NoUpgrade)) and text not in warned and len(warned) < _MAX_WARNED
+        if news:
+            warned.add(text)
+        is_warning = news or isinstance(error, (UnsupportedRevision, RefusedTransport))
+        peer = escape(own.get("REMOTE_ADDR", "a local client"), 100)
+        log.log(logging.WARNING if is_warning else logging.INFO, "refused %s of %s: %s", path, peer, text)
+        if news and len(warned) == _MAX_WARNED:
+            log.warning("refusals for reasons that are new, such as other origins, are no warnings from now on")
 
     def _classic_request(self, path: str) -> ClassicRequest | None:
         """What a classic client asks for; what stands before the resource is the application's, whatever its name."""
@@ -355,7 +364,7 @@ class Engine:
             exchange.respond(refused.status, headers, str(refused).encode(), close=True)
         except HandshakeError as error:
             session = self.sessions.get(query["sid"]) if query and "sid" in query else None
-            self.log_refusal(exchange, session.environ if session else {}, error)
+            self.log_refusal(exchange, error, session.environ if session else None)
             answer = self._error(error, websocket, cors)
             exchange.respond(answer.status, answer.headers, answer.body, close=websocket)
 

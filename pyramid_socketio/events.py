@@ -162,11 +162,6 @@ class EventHandlers(dict[str, list[Handler]]):
         return found
 
 
-def _refuses(result: Any) -> bool:
-    """Whether what a handler has returned keeps the client out. Views may return refusals: none must be overlooked."""
-    return result is False or isinstance(result, (ConnectRefused, HTTPException))
-
-
 class EventsContext(ChannelContext):
     """Runs an application's handlers for one client, and is what they get as ``socket``.
 
@@ -245,9 +240,7 @@ class EventsContext(ChannelContext):
     def subscribing(self, channel: str) -> Any:
         """Runs ``on_subscribe``, until a handler refuses."""
         for call in self._calls("on_subscribe", channel):
-            result = call()
-            if _refuses(result):
-                return result
+            let_in(call(), "Subscription refused")
         return None
 
     def unsubscribed(self, channel: str) -> None:

@@ -186,7 +186,7 @@ class NamespaceSocket:
 
     @property
     def writable(self) -> bool:
-        """Whether the client can be sent something right now, without anything that waits before it."""
+        """Whether the client can be sent something right now: nothing waits before it but what goes out with it."""
         return self.state is CONNECTED and self.engine_session.transport.writable
 
     def send(self, message: Any) -> None:

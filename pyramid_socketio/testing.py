@@ -131,7 +131,7 @@ class TestClient:
 
         Raises:
             TimeoutError: it goes on.
-            PacketError: the application has sent what today's clients do not take, such as an event called ``connect``.
+            PacketError: the application has sent what today's clients do not take, past what checks it.
             Exception: a function of :attr:`answers` has raised it.
         """
         self._leave(lambda session: self._deliver([(CLOSE, "")]))

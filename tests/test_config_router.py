@@ -10,14 +10,14 @@ from typing import Any
 
 import gevent
 import pytest
-from pyramid.authorization import Allow
+from pyramid.authorization import ACLDenied, Allow
 from pyramid.config import Configurator
 from pyramid.events import NewRequest, NewResponse
 from pyramid.httpexceptions import HTTPForbidden, HTTPFound, HTTPNotFound, HTTPTooManyRequests, HTTPUnprocessableEntity
 from pyramid.interfaces import IExecutionPolicy
 from pyramid.request import Request
 from pyramid.response import Response
-from pyramid.security import NO_PERMISSION_REQUIRED
+from pyramid.security import NO_PERMISSION_REQUIRED, Denied
 from pyramid.threadlocal import get_current_request
 
 from pyramid_socketio.config import socketio_for
@@ -334,10 +334,13 @@ def test_http_exceptions(error: Exception, answer: Any, exception_view: bool, re
     assert len(Refusing.stopped) == 1
 
 
-def test_false_is_a_refusal(config: Configurator) -> None:
+@pytest.mark.parametrize("result", [False, ACLDenied("ace", "acl", "enter", [], None), Denied("no")])
+def test_false_is_a_refusal(config: Configurator, result: Any) -> None:
+    """Also that of ``request.has_permission``, which is another object."""
+
     class Refusing(SocketIOContext):
         def connect(self) -> Any:
-            return False
+            return result
 
     config.add_socketio_context(Refusing, "/")
     assert refused(config, "/") == ("Connection refused", None)

@@ -158,6 +158,12 @@ class TestForm:
     def test_forms_that_are_ignored(self, body: bytes) -> None:
         assert post(body) == (200, [], [])
 
+    def test_many_bad_escapes(self) -> None:
+        assert post(b"d=4" + b"%x" * 1000)[0] == 200
+        assert post(b"d=4" + b"%x" * 1001)[0] == 400
+        body = b"d=4" + b"%" * MEGABYTE
+        assert cpu_seconds(lambda: post(body)) < 50 * MS
+
     @pytest.mark.parametrize("body", [b"d=4%ff", b"d=4\xff", b"d=", b"d=9x", b"d=4a%1e9"])
     def test_bad_forms(self, body: bytes) -> None:
         status, _, errors = post(body)

@@ -257,7 +257,8 @@ class ConnectRouter(Router):  # type: ignore[misc]
         elif error is not None and status < 400:
             status = 500  # the exception view's friendly page is still no success
         if status == 404 and attempt.context is None:
-            return NoNamespace(tuple(route.pattern for route in self.routes_mapper.get_routes()))
+            matched = getattr(attempt.request, "matched_route", None) is not None
+            return NoNamespace(() if matched else tuple(route.pattern for route in self.routes_mapper.get_routes()))
         known = status_map.get(status)
         return ConnectRefused(known.title if known and status >= 300 else "Connection refused", {"status": status})
 

@@ -13,6 +13,8 @@ __all__ = ["form_field", "form_value"]
 #: No browser writes it; Python's decoder takes such signs as they are.
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
+_MAX_BAD_ESCAPES: Final = 1000
+
 
 def form_field(body: bytes, name: str) -> str:
     """The value of the one field of a form.
@@ -41,12 +43,14 @@ def form_value(body: bytes, name: str) -> str | None:
         ``None`` where the field is missing, or there more than once.
 
     Raises:
-        PacketError: it is not UTF-8.
+        PacketError: it is not UTF-8, or has more than 1,000 bad escapes.
     """
     values = re.findall(b"(?:^|&)%b=([^&]*)" % name.encode(), body)
     if len(values) != 1:
         return None
-    return form_field(b"%b=%b" % (name.encode(), _BAD_ESCAPE.sub(b"%25", values[0])), name)
+    # Each takes its time, and nobody means many.
+    value = _BAD_ESCAPE.sub(b"%25", values[0], count=_MAX_BAD_ESCAPES)
+    return form_field(b"%b=%b" % (name.encode(), value), name)
 
 
 def _unquote(value: bytes) -> bytes:

@@ -56,7 +56,7 @@ class Transport(Protocol):
 
     @property
     def writable(self) -> bool:
-        """Whether what is sent goes out at once, with nothing waiting before it."""
+        """Whether what is sent goes out at once, with nothing waiting before it but what goes along."""
 
     @property
     def direct_wire(self) -> Wire | None:

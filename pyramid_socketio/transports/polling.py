@@ -114,7 +114,7 @@ class PollingTransport:
             except Exception:
                 # Whatever goes wrong here ends this session, never the loop.
                 log.exception("unexpected error while answering a poll")
-                self._drop(CloseReason.TRANSPORT_ERROR)
+                self._fail()
 
     def _take_packets(self) -> list[bytes]:
         packets: list[bytes] = []
@@ -311,6 +311,17 @@ class PollingTransport:
     def _goodbye(self) -> list[bytes]:
         """The last packets."""
         return [self._packet(CLOSE)]
+
+    def _fail(self) -> None:
+        """End the session after an error of our own, which may strike again while the client is told."""
+        try:
+            self.abort()
+        except Exception:
+            poll, self._poll = self._poll, None
+            if poll is not None:
+                poll.respond(500, self._poll_headers, close=True)
+            self._finish()
+        self._session.gone(self, CloseReason.TRANSPORT_ERROR)
 
     def _drop(self, reason: str) -> None:
         if not self._closed:

@@ -717,7 +717,7 @@ def test_a_session_whose_next_transport_is_kept_out() -> None:
         of = "is not one of socketio.transports = polling xhr-polling"
         assert [record.getMessage() for record in server.records if record.levelname == "WARNING"] == [
             f"refused /socket.io/ of 127.0.0.1: transport=websocket of revision 4 {of}",
-            f"refused /socket.io/1/jsonp-polling/{classic} of 127.0.0.1: jsonp-polling of revision 0.9 {of}",
+            f"refused /socket.io/1/jsonp-polling/{classic[:6]} of 127.0.0.1: jsonp-polling of revision 0.9 {of}",
         ]
 
 
@@ -736,6 +736,18 @@ def test_what_a_proxy_does_wrong_is_a_warning_once() -> None:
         refusals = [record for record in server.records if record.getMessage().startswith("refused ")]
         assert [record.levelname for record in refusals] == ["WARNING"] * 4 + ["INFO"] * 4
         assert all("proxy in front has to pass" in record.getMessage() for record in refusals)
+
+
+def test_warnings_of_origins_that_clients_think_of_end() -> None:
+    with ThreadServer(application()) as server, Connection(server.port) as client:
+        for number in range(150):
+            origin = {"Origin": f"http://{number}.example"}
+            assert client.request("GET", "/socket.io/?EIO=4&transport=polling", origin).status == 403
+            assert client.request("GET", "/socket.io/?EIO=9&transport=polling").status == 400
+        warnings = [record.getMessage() for record in server.records if record.levelname == "WARNING"]
+        assert sum("EIO=9" in text for text in warnings) == 150
+        assert sum("origin http://" in text for text in warnings) == 100
+        assert sum(text.startswith("refusals for reasons that are new") for text in warnings) == 1
 
 
 @pytest.mark.parametrize(

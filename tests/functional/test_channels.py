@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from gevent.event import Event
 from pyramid.httpexceptions import HTTPForbidden
+from pyramid.security import Denied
 
 from pyramid_socketio import ConnectRefused, SocketIOContext
 from pyramid_socketio.channels import ChannelContext
@@ -147,7 +148,12 @@ def test_a_refused_subscription_gets_nothing(enter: Any) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "told"),
-    [(False, "Subscription refused"), (HTTPForbidden(), "Forbidden"), (ConnectRefused("Never"), "Never")],
+    [
+        (False, "Subscription refused"),
+        (Denied("no"), "Subscription refused"),
+        (HTTPForbidden(), "Forbidden"),
+        (ConnectRefused("Never"), "Never"),
+    ],
 )
 def test_a_refusal_may_be_returned(enter: Any, answer: Any, told: str) -> None:
     """As in ``on_connect``: a guard must not be overlooked."""

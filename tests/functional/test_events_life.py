@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from pyramid.httpexceptions import HTTPForbidden
+from pyramid.security import Denied
 
 from pyramid_socketio import ConnectRefused
 from pyramid_socketio.events import EVENTS
@@ -110,6 +111,7 @@ FORBIDDEN = HTTPForbidden()
     ("raised", "answer", "told"),
     [
         (False, False, {"message": "Connection refused"}),
+        (False, Denied("no"), {"message": "Connection refused"}),
         *((raised, REFUSED, {"message": "Not tonight", "data": 8}) for raised in (True, False)),
         *((raised, FORBIDDEN, {"message": "Forbidden", "data": {"status": 403}}) for raised in (True, False)),
         (True, KeyError("secret"), {"message": "Internal server error", "data": {"status": 500}}),

@@ -341,6 +341,23 @@ def test_a_waiting_poll_takes_what_is_over_the_limit_at_once(server: ThreadServe
     assert len(first) + len(session.packets(150 - len(first))) == 150
 
 
+def test_an_error_that_strikes_again(
+    server: ThreadServer, session: PollingSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise ValueError("a mistake")
+
+    start_waiting_poll(server, session)
+    monkeypatch.setattr(PollingTransport, "wrap", fail)
+    session.emit("echo", 1)
+    assert session.gets.response().status == 500
+    assert wait_for(lambda: ENDED) == ["transport error"]
+    monkeypatch.undo()
+    assert session.is_gone
+    assert server.failures == ["unexpected error while answering a poll"]
+    server.forget()
+
+
 @pytest.mark.parametrize("name", ["_take_packets", "wrap"])
 def test_an_error_inside_ends_the_session(
     server: ThreadServer, session: PollingSession, monkeypatch: pytest.MonkeyPatch, name: str

@@ -269,6 +269,20 @@ def test_refusals_and_another_try(enter: Any, views: list[str]) -> None:
     assert views == ["done", "done"]
 
 
+def test_false_is_a_refusal(views: list[str]) -> None:
+    class Refusing(SocketIOContext):
+        def connect(self) -> Any:
+            return False
+
+    def service(request: Any) -> Response:
+        return manage(Refusing(request))
+
+    with ThreadServer(application("socket.io/*remaining", False, view=service)) as server:
+        with EngineSocket(server.port, namespace=None) as client:
+            client.send_text("40")
+            assert client.receive_text() == '44{"message":"Connection refused"}'
+
+
 @pytest.mark.parametrize("end", ["close", "reset"])
 def test_a_client_that_is_gone_before_the_view_answers(views: list[str], end: str) -> None:
     """Its session ends at once, not with the heartbeat."""
