@@ -189,7 +189,8 @@ class RecordingSocket:
     context: Any = None
 
     def __init__(self, format: str) -> None:
-        owner = SimpleNamespace(settings=Settings(message_log_format=format), in_loop=True, is_news=lambda *_: False)
+        settings = Settings(message_log_format=format)
+        owner = SimpleNamespace(settings=settings, in_loop=True, catch_up=lambda: None, is_news=lambda *_: False)
         self.connection = SimpleNamespace(owner=owner)
         self.sent: list[Any] = []
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from ..protocol.revisions import Revision
 
-__all__ = ["SOURCE", "repairs_for"]
+__all__ = ["repairs_for"]
 
-#: The repairs as they are to be read; ``compat.js`` begins with them.
-SOURCE: Final = Path(__file__).parents[1] / "static" / "mend.js"
+#: To be read; ``compat.js`` begins with them.
+_SOURCE: Final = Path(__file__).parents[1] / "static" / "mend.js"
 
 _COMMENTS: Final = ("//", "/*", "*")
 
@@ -22,7 +22,7 @@ def _compact(source: str) -> bytes:
 
 
 #: Whatever a page calls `io`: the packets behind them arrive.
-_REPAIRS: Final = b"try {\n%b} catch (error) {}\n" % _compact(SOURCE.read_text(encoding="utf-8"))
+_REPAIRS: Final = b"try {\n%b} catch (error) {}\n" % _compact(_SOURCE.read_text(encoding="utf-8"))
 
 
 def repairs_for(revision: Revision, headers: Mapping[str, str]) -> bytes:
