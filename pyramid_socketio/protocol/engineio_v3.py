@@ -212,9 +212,7 @@ def _cut(units: bytes, start: int, size: int) -> str:
 
 
 def _binary_elements(body: bytes) -> Iterator[EnginePacket]:
-    """The packets of a payload of bytes (section 3.2)."""
-    if not body:
-        raise PacketError("empty payload")
+    """The packets of a payload of bytes (section 3.2); unlike text it may have none."""
     position = 0
     while position < len(body):
         head = _BINARY_HEAD.match(body, position)

@@ -320,7 +320,6 @@ def test_what_came_before_a_wrong_packet_counts(server: ThreadServer) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
         b"\x00",
         b"\x00\x01",
         b"\x00\x05\xff4a",
@@ -335,6 +334,13 @@ def test_bad_payloads_of_bytes(server: ThreadServer, body: bytes) -> None:
     assert client.poll().body == b"2:40"
     assert client.post(body, "application/octet-stream").status == 400
     assert client.poll().status == 400
+
+
+def test_an_empty_payload_of_bytes(server: ThreadServer) -> None:
+    client = OldPolling(server.port)
+    assert client.poll().body == b"2:40"
+    assert client.post(b"", "application/octet-stream").text == "ok"
+    assert client.post(b"", "text/plain;charset=UTF-8").status == 400
 
 
 def test_a_good_payload_e3_06(server: ThreadServer) -> None:
