@@ -200,8 +200,8 @@ class SocketIOContext:
 
     # To be written by applications
 
-    def connect(self) -> None:
-        """Hook: the client asks to come in."""
+    def connect(self) -> Any:
+        """Hook: the client asks to come in. What it returns may refuse; see :func:`let_in`."""
 
     def disconnect(self) -> None:
         """Hook: the client is gone."""

@@ -76,7 +76,7 @@ class _Managed:
         context.io = socket
         context._over = False
         try:
-            let_in(context.connect())  # type: ignore[func-returns-value]
+            let_in(context.connect())
         except BaseException as error:
             context.stop()
             self._taken = False  # the client may try again, with something else as its `auth`

@@ -299,7 +299,10 @@ class Session(BaseSession):
                 return PacketError("a pong from the client: in this revision the client pings")
             self._heartbeat.on_ping(now)
             # "The server answers at once, with the same data."
-            self.transport.send_packet(self._packet(PONG, data.encode() if isinstance(data, str) else data))
+            if isinstance(data, str):
+                self.transport.send_packet(self._packet(PONG, data.encode()))
+            else:
+                self.transport.send(self.revision.engine.BinaryPacket(PONG, data))
             return None
         self._heartbeat.on_pong(now)
         if self.settings.ping_interval < self.settings.ping_timeout:

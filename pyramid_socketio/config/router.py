@@ -112,7 +112,7 @@ def connect_view(context_class: type[SocketIOContext]) -> Callable[[Any, Request
         if context.io is None:
             name = context_class.__qualname__
             raise TypeError(f"{name}.__init__ must take the request and call super().__init__(request)")
-        let_in(context.connect())  # type: ignore[func-returns-value]
+        let_in(context.connect())
         attempt.connected = True
         return Response(headerlist=[], app_iter=())
 

@@ -17,10 +17,11 @@ from . import engineio_v4
 from .packets import MESSAGE, EncodedPacket, EnginePacket
 from .websocket import BINARY, TEXT, encode_frame
 
-__all__ = ["Codec", "Message", "kind_of"]
+__all__ = ["BinaryPacket", "Codec", "Message", "kind_of"]
 
 #: A binary packet: its type as a byte. (Text packets start with their type as a digit.)
 _BINARY_MESSAGE: Final = b"\x04"
+_BINARY_TYPES: Final = bytes(range(7))
 
 # [0-9], because \d and int() take the digits of every script; at most 10, because int() takes long for thousands.
 _TEXT_HEAD: Final = re.compile("([0-9]{1,10}):")
@@ -72,6 +73,19 @@ class Message:
         return packets
 
 
+class BinaryPacket:
+    """A packet with binary data that is no message, which goes out as one: the answer to a ping that had some."""
+
+    __slots__ = ("_packet", "frames")
+
+    def __init__(self, type: int, data: bytes, base64: bool) -> None:
+        self._packet = b"b%d%b" % (type, b2a_base64(data, newline=False)) if base64 else bytes([type]) + data
+        self.frames = encode_frame(TEXT if base64 else BINARY, self._packet)
+
+    def packets(self) -> list[bytes]:
+        return [self._packet]
+
+
 class Codec:
     """The codec of one kind of client.
 
@@ -89,6 +103,9 @@ class Codec:
 
     def Message(self, encoded: EncodedPacket) -> Message:  # noqa: N802, as in the other revisions
         return Message(encoded, self._base64)
+
+    def BinaryPacket(self, type: int, data: bytes) -> BinaryPacket:  # noqa: N802, as Message
+        return BinaryPacket(type, data, self._base64)
 
     def decode_packet(self, data: str | bytes) -> EnginePacket:
         """Read the packet in one WebSocket message.
@@ -149,7 +166,7 @@ def kind_of(query: Mapping[str, str]) -> tuple[bool, bool]:
 
 def _needs_bytes(packet: bytes) -> bool:
     # Clients 1.4 to 2.0 read a text answer as Latin-1 where they asked for bytes.
-    return packet[:1] == _BINARY_MESSAGE or not packet.isascii()
+    return packet[:1] in _BINARY_TYPES or not packet.isascii()
 
 
 def _encode_text_element(packet: bytes) -> bytes:
@@ -159,7 +176,7 @@ def _encode_text_element(packet: bytes) -> bytes:
 
 
 def _encode_binary_element(packet: bytes) -> bytes:
-    kind = b"\x01" if packet[:1] == _BINARY_MESSAGE else b"\x00"
+    kind = b"\x01" if packet[:1] in _BINARY_TYPES else b"\x00"
     return kind + (b"%d" % len(packet)).translate(_VALUES) + b"\xff" + packet
 
 
@@ -172,9 +189,9 @@ def _decode_text(text: str) -> EnginePacket:
 
 
 def _decode_binary(data: bytes) -> EnginePacket:
-    if data[:1] != _BINARY_MESSAGE:
-        raise PacketError("a binary packet that is no message")
-    return (MESSAGE, data[1:])
+    if not data or data[0] not in _BINARY_TYPES:
+        raise PacketError("a binary packet without a type")
+    return (data[0], data[1:])
 
 
 def _text_elements(body: bytes) -> Iterator[EnginePacket | None]:

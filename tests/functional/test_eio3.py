@@ -103,6 +103,22 @@ class OldPolling:
         return request(self.port, "POST", self.path, {"Content-Type": content_type}, body)
 
 
+def test_a_ping_with_binary_data_is_answered_with_it(server: ThreadServer) -> None:
+    with OldSocket(server.port) as client:
+        client.send_frame(BINARY, b"\x02\xff\x01")
+        assert client.receive() == (BINARY, b"\x03\xff\x01")
+        assert client.ask("2") == "3"
+    with OldSocket(server.port, "EIO=3&b64=1") as client:
+        client.send_frame(BINARY, b"\x02\xff\x01")
+        assert client.receive_text() == "b3/wE="
+    polling = OldPolling(server.port)
+    assert polling.poll().body == b"2:40"
+    assert polling.post(b"\x01\x03\xff\x02\xff\x01", "application/octet-stream").text == "ok"
+    answer = polling.poll()
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.body == b"\x01\x03\xff\x03\xff\x01"
+
+
 def test_the_client_pings(server: ThreadServer) -> None:
     with OldSocket(server.port) as client:
         assert client.ask("2") == "3"
@@ -325,7 +341,7 @@ def test_what_came_before_a_wrong_packet_counts(server: ThreadServer) -> None:
         b"\x00\x05\xff4a",
         b"\x00\xff4",
         b"\x02\x01\xff4",
-        b"\x01\x02\xff\x02x",
+        b"\x01\x02\xff\x09x",
         b"\x00\x02\xff4\xff",
     ],
 )

@@ -122,7 +122,10 @@ def test_a_broadcast_encodes_once_for_each_revision_and_framing(
 
         return call
 
-    today, older, classic, pollers = [], [], [], []  # type: ignore[var-annotated]
+    today: list[Any] = []
+    older: list[Any] = []
+    classic: list[Any] = []
+    pollers: list[Polling06] = []
     # In turns, so that clients of one kind do not stand together; and all kinds of clients 1.x and 2.x.
     for kind in ("", "&b64=1", "&t=1795226034745-0", "&b64=1&t=1795226034745-0"):
         today += [EngineSocket(server.port), PollingSession(server.port)]
