@@ -26,8 +26,8 @@ class Revision(NamedTuple):
         name: for people to read, and for the setting ``socketio.revisions``: the last clients that speak it.
         clients: the versions of those that do, for the documentation.
         engine: the Engine.IO codec, a module or an object: ``encode_packet``, ``decode_packet``, ``encode_payload``,
-            ``decode_payload``, ``Message``, ``encode_open`` where a packet opens the session, ``BinaryPacket`` where the
-            client pings.
+            ``decode_payload``, ``Message``; ``encode_open`` where a packet opens the session, and ``BinaryPacket``
+            where the client pings.
         socket: the Socket.IO codec: ``decode_packet`` and the ``encode_*`` functions.
         client_pings: the heartbeat is the client's.
         binary_payloads: the bodies of polling requests may be bytes, and say so in their content type.
